@@ -1,0 +1,54 @@
+# make quickstart · make test · make bench · make install · make install-gpu · make lint · make lock · make clean
+PYTHON ?= python3
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-gpu quickstart test test-unit bench lint lock clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make install        .venv with the pinned CPU set (verl, torch and vLLM for the CPU); does nothing when done
+install:
+	@bash scripts/install_cpu.sh
+
+## make install-gpu    .venv with verl's own pinned GPU extras
+install-gpu:
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --editable '.[gpu,test]'
+
+## make quickstart     make a tiny model, train it with NSR, compare pass@k before and after; METHOD=psr|nsr|w_reinforce|grpo|ppo
+quickstart: install
+	@.venv/bin/python scripts/quickstart.py
+
+## make test           the whole test suite, on the real engine
+test: install
+	.venv/bin/python -m pytest
+
+## make test-unit      the tests that take seconds
+test-unit: install
+	.venv/bin/python -m pytest tests/unit
+
+## make bench          accuracy and speed of the verifier, speed of the evaluation (PAIRS=labelled pairs, for the verifier)
+PAIRS ?= ../shared/grader/pairs.jsonl
+bench: install
+	.venv/bin/python tests/bench/bench_verify.py --pairs $(PAIRS)
+	.venv/bin/python tests/bench/bench_evaluation.py metrics
+	.venv/bin/python -m rlvr.tiny
+	.venv/bin/python tests/bench/bench_evaluation.py engine
+
+## make lint           ruff (format and rules) and mypy
+lint: install
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+## make lock           resolve requirements/cpu.in into cpu.txt anew
+lock: install
+	.venv/bin/python -m pip install --quiet uv==0.13.9
+	.venv/bin/python scripts/lock_cpu.py
+
+## make clean          remove .venv, caches, the tiny model and all runs
+clean:
+	rm -rf .venv data/tiny runs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
