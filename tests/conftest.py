@@ -1,0 +1,26 @@
+"""Shared by all tests: where things are, and the data sets that only some machines have."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["VERL_PLATFORM"] = "cpu"  # before anything imports verl
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def golden() -> Any:
+    """Reads a golden file: outputs of the paper's own functions, kept outside the repository."""
+
+    def read(name: str) -> Any:
+        path = SHARED / "golden" / name
+        if not path.is_file():
+            pytest.skip(f"{path} is not on this machine")
+        return json.loads(path.read_text())
+
+    return read
