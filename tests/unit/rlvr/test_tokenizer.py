@@ -1,0 +1,43 @@
+"""The tiny model's tokenizer survives being loaded as any Qwen2 tokenizer is."""
+
+import pytest
+from transformers import AutoTokenizer, Qwen2Config
+
+from rlvr.tiny.task import MAX_VALUE, chains, make_split
+from rlvr.tiny.tokenizer import build_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    ours = build_tokenizer()
+    ours.save_pretrained(folder)
+    Qwen2Config().save_pretrained(folder)
+    return ours, AutoTokenizer.from_pretrained(folder)
+
+
+def test_ids_and_text_survive(tokenizers):
+    ours, loaded = tokenizers
+    for question in make_split(64, 64).test:
+        answer = chains(question.key[0])[question.target][0].answer()
+        text = f"<q>{question.text}<a>{answer}<eos>"
+        ids = ours(text).input_ids
+        assert loaded(text).input_ids == ids
+        assert loaded.decode(ids) == text
+        assert len(ids) <= 12 + 28
+
+
+def test_every_number_is_one_token_and_so_is_the_newline(tokenizers):
+    for tokenizer in tokenizers:
+        for number in range(MAX_VALUE + 1):
+            assert len(tokenizer(str(number)).input_ids) == 1
+        assert len(tokenizer("\n").input_ids) == 1
+
+
+def test_chat_template_and_prompt_template_agree(tokenizers):
+    from rlvr.prompts import render
+
+    _, loaded = tokenizers
+    messages = [{"role": "user", "content": "1,2,3,4->10"}]
+    chat = loaded.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert chat == render("countdown", "1,2,3,4->10")

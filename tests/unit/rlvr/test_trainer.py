@@ -1,0 +1,46 @@
+"""The arithmetic of the trainer's mini-batches; what it does on an engine is tested in tests/integration."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from rlvr.trainer import DecomposedTrainer
+
+
+def trainer(kept: int, use_critic: bool = False) -> DecomposedTrainer:
+    """A trainer without an engine: 4 questions × 8 samples a full mini-batch."""
+    bare = DecomposedTrainer.__new__(DecomposedTrainer)
+    bare.config = OmegaConf.create(
+        {
+            "actor_rollout_ref": {"actor": {"ppo_mini_batch_size": 4}, "rollout": {"n": 8}},
+            "critic": {"ppo_mini_batch_size": 4},
+            "trainer": {"critic_warmup": 0},
+        }
+    )
+    bare.use_critic = use_critic
+    bare.global_steps = 1
+    bare.mini_batches = math.ceil(kept / bare._mini_batch_samples())
+    return bare
+
+
+@given(st.integers(1, 4096), st.sampled_from([1, 2, 4, 8]))
+def test_padding_is_less_than_one_sample_a_worker_and_mini_batch(kept, dp_size):
+    one = trainer(kept)
+    multiple = one._get_required_batch_multiple(dp_size)
+    padded = math.ceil(kept / multiple) * multiple
+    assert padded - kept < dp_size * one.mini_batches
+    assert (padded // one.mini_batches) % dp_size == 0
+    # No mini-batch is larger than a full one, but for the rows that make it divisible by the workers.
+    assert padded // one.mini_batches <= 32 + dp_size - 1
+
+
+@pytest.mark.parametrize(("kept", "mini_batches"), [(1, 1), (32, 1), (33, 2), (128, 4), (129, 5)])
+def test_mini_batches_count_only_what_is_kept(kept, mini_batches):
+    assert trainer(kept).mini_batches == mini_batches
+
+
+def test_a_critic_needs_whole_mini_batches():
+    assert trainer(33, use_critic=True)._get_required_batch_multiple(1) == 32

@@ -1,0 +1,41 @@
+"""The three places of verl that hard-code a GPU and have no hook; replaced here, on the CPU only.
+
+Each must be replaced right after its module was imported, before others take it by name; :mod:`rlvr.plugin` sees to that.
+"""
+
+from typing import Any
+
+import torch
+
+
+def patch_process_group(distributed: Any) -> None:
+    """verl builds ``cpu:gloo,<device>:<backend>``; on the CPU that names the device twice, which torch refuses."""
+    upstream = distributed.initialize_global_process_group_ray
+
+    def initialize(timeout_second: int | None = None, backend: str | None = None) -> None:
+        upstream(timeout_second, backend or "cpu:gloo")
+
+    distributed.initialize_global_process_group_ray = initialize
+
+
+def patch_value_model(model: Any) -> None:
+    """The critic's model gets SDPA attention; verl asks for FlashAttention 2, which needs CUDA."""
+    model.load_valuehead_model = load_value_model
+
+
+def patch_offload(fsdp_engine: Any) -> None:
+    """The reference model is offloaded "to the CPU" with pinned memory; here it is there already, and nothing can be pinned."""
+    fsdp_engine.CPUOffloadPolicy = lambda pin_memory: None
+
+
+def load_value_model(local_path: str, torch_dtype: torch.dtype, model_config: Any, trust_remote_code: bool) -> Any:
+    """A transformers ``…ForTokenClassification`` model with one label, as upstream's function returns."""
+    from transformers import AutoModelForTokenClassification
+
+    return AutoModelForTokenClassification.from_pretrained(
+        local_path,
+        dtype=torch_dtype,
+        config=model_config,
+        attn_implementation="sdpa",
+        trust_remote_code=trust_remote_code,
+    )

@@ -1,0 +1,94 @@
+"""Every name that this project registers with verl and vLLM, on one page.
+
+Loaded in every process by ``import verl`` through the entry-point group ``verl.plugins``. verl swallows errors of plugins, so
+:func:`missing_registrations` lets the driver prove that this page ran (:mod:`rlvr.preflight`), and choosing the trainer by name
+proves it in the process that trains.
+
+| what | name in the configuration | code |
+| --- | --- | --- |
+| advantage estimator | ``algorithm.adv_estimator=psr_nsr`` | rlvr/advantages |
+| policy loss | ``actor_rollout_ref.actor.policy_loss.loss_mode=decomposed`` | rlvr/policy_loss.py |
+| trainer | ``trainer.v1.trainer_mode=decomposed`` | rlvr/trainer.py |
+| sample selection | ``trainer.v1.sampler.custom_sampler`` = pkg://rlvr.sampler, SelectingReplayBuffer | rlvr/sampler.py |
+| rollouts | ``actor_rollout_ref.rollout.agent.agent_loop_manager_class`` = rlvr.rollout.BatchedRolloutManager | rlvr/rollout.py |
+| vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/vllm_server.py |
+| reward | ``reward.custom_reward_function`` = pkg://rlvr.reward, compute_score | rlvr/reward.py |
+| prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
+| validation before Ray | ``hydra.callbacks.preflight`` | rlvr/preflight.py |
+| device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
+| weights that stay loadable on the CPU | vLLM entry point ``rlvr_cpu`` | rlvr/cpu/vllm.py |
+"""
+
+import importlib
+from types import ModuleType
+
+import wrapt
+from omegaconf import OmegaConf
+
+from rlvr import cpu, prompts
+
+# Each name is registered at the moment when verl itself imports the registry: a process that needs no trainer does not pay for
+# importing one. (wrapt calls the function right after the named module was imported, or at once if it already is.)
+
+
+@wrapt.when_imported("verl.trainer.ppo.core_algos")
+def register_advantage_and_loss(core_algos: ModuleType) -> None:
+    from rlvr.advantages.psr_nsr import compute_psr_nsr_advantage
+    from rlvr.policy_loss import compute_policy_loss_decomposed
+
+    core_algos.register_adv_est("psr_nsr")(compute_psr_nsr_advantage)
+    core_algos.register_policy_loss("decomposed")(compute_policy_loss_decomposed)
+
+
+@wrapt.when_imported("verl.trainer.ppo.v1.trainer_sync")
+def register_trainer(_: ModuleType) -> None:
+    importlib.import_module("rlvr.trainer")
+
+
+@wrapt.when_imported("verl.workers.rollout.replica")
+def register_vllm_server(replica: ModuleType) -> None:
+    def load() -> type:
+        from rlvr.vllm_server import BatchedVLLMReplica
+
+        return BatchedVLLMReplica
+
+    replica.RolloutReplicaRegistry.register("vllm", load)
+
+
+OmegaConf.register_new_resolver("prompt_template", prompts.chat_template, replace=True)
+
+if cpu.chosen():
+    importlib.import_module("rlvr.cpu.platform")
+
+    @wrapt.when_imported("verl.utils.distributed")
+    def patch_process_group(distributed: ModuleType) -> None:
+        from rlvr.cpu import patches
+
+        patches.patch_process_group(distributed)
+
+    @wrapt.when_imported("verl.utils.model")
+    def patch_value_model(model: ModuleType) -> None:
+        from rlvr.cpu import patches
+
+        patches.patch_value_model(model)
+
+    @wrapt.when_imported("verl.workers.engine.fsdp.transformer_impl")
+    def register_engines(fsdp_engine: ModuleType) -> None:
+        from rlvr.cpu import patches
+
+        patches.patch_offload(fsdp_engine)
+        importlib.import_module("rlvr.cpu.engine")
+
+
+def missing_registrations() -> list[str]:
+    """Names that this page should have registered and that verl does not know; empty when all is well."""
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
+    from verl.trainer.ppo.v1 import trainer_base
+
+    expected = {
+        "advantage estimator psr_nsr": "psr_nsr" in ADV_ESTIMATOR_REGISTRY,
+        "policy loss decomposed": "decomposed" in POLICY_LOSS_REGISTRY,
+        "trainer decomposed": "decomposed" in trainer_base.TRAINER_REGISTRY,
+        "resolver prompt_template": OmegaConf.has_resolver("prompt_template"),
+    }
+    return [name for name, known in expected.items() if not known]

@@ -1,0 +1,218 @@
+"""Batched rollouts for single-turn tasks (``actor_rollout_ref.rollout.agent.agent_loop_manager_class``).
+
+Upstream's manager runs one agent loop a sample: a tokenizer call, two load-balancer calls, a request, a reward call and several
+writes to TransferQueue for every single sample. Here a prompt is tokenised once, its n samples are one request of vLLM, and
+answers are decoded, graded and stored a few prompts at a time while others are still being generated. What is stored has the
+same fields, so everything downstream works unchanged.
+
+Falls back to upstream's workers for what needs an agent loop a sample; :func:`needs_upstream` says what that is.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import ray
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig, OmegaConf
+from tensordict import NonTensorData, NonTensorStack, TensorDict
+from verl.experimental.agent_loop import AgentLoopOutput, AgentLoopWorker
+from verl.trainer.distillation import is_distillation_enabled
+from verl.trainer.ppo.reward import get_custom_reward_fn
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
+from verl.utils.profiler import simple_timer
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
+
+# Below verl's logger: verl shields it from libraries that silence the root logger.
+logger = logging.getLogger(f"verl.{__name__}")
+
+SAMPLES_PER_REQUEST = 64  # enough to make the cost of a call small, few enough that grading overlaps generation
+
+
+class BatchedRolloutManager(AgentLoopManagerTQ):
+    """Upstream's manager with batched workers where the task allows it."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        reason = needs_upstream(self.config)
+        if reason is None:
+            self.agent_loop_workers_class = ray.remote(BatchedRolloutWorker)
+        else:
+            logger.warning("%s: rollouts run sample by sample, with upstream's workers", reason)
+
+
+def needs_upstream(config: DictConfig) -> str | None:
+    """Why this configuration needs an agent loop a sample; None if batches will do."""
+    rollout, model = config.actor_rollout_ref.rollout, config.actor_rollout_ref.model
+    reasons = {
+        f"rollout.name={rollout.name}": rollout.name != "vllm",
+        "multi_turn": rollout.multi_turn.enable or rollout.agent.default_agent_loop != "single_turn_agent",
+        "no custom reward function": config.reward.custom_reward_function.path is None,
+        "a reward model": config.reward.reward_model.enable,
+        "a reward manager of its own": config.reward.reward_manager.name != "naive",
+        "distillation": is_distillation_enabled(config.get("distillation")),
+        "LoRA": model.get("lora_rank", 0) > 0 or model.get("lora", {}).get("rank", 0) > 0,
+        "routing replay": rollout.enable_rollout_routing_replay,
+        "full determinism": rollout.full_determinism,
+        "speculative decoding": bool(OmegaConf.select(model, "mtp.enable_rollout")),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+class BatchedRolloutWorker(AgentLoopWorker):
+    """Generates, grades and stores; a Ray actor, several may share the work."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        tq.init()
+        self.tasks: set[asyncio.Task] = set()
+        self.compute_score = get_custom_reward_fn(self.config)
+        self.tokens = create_continuous_token_builder(
+            self.tokenizer,
+            hf_model_type=self.hf_model_type,
+            chat_template_kwargs=self.config.data.get("apply_chat_template_kwargs", {}),
+            mm_processor_kwargs=self.mm_processor_kwargs,
+            processor=self.processor,
+        )
+
+    async def generate_sequences(self, batch: TensorDict) -> None:
+        """Start the rollouts of a batch of prompts and return; the trainer waits for them in TransferQueue."""
+        prompts = split_rows(batch)
+        validate = any([bool(prompt.pop("validate", False)) for prompt in prompts])
+        config = self.rollout_config
+        source = config.val_kwargs if validate else config
+        settings = {
+            "temperature": source.temperature,
+            "top_p": source.top_p,
+            "top_k": source.top_k,
+            "repetition_penalty": 1.0,
+            "logprobs": config.calculate_log_probs,
+        }
+        per_request = max(1, SAMPLES_PER_REQUEST // source.n)
+        for start in range(0, len(prompts), per_request):
+            task = asyncio.create_task(self._run(prompts[start : start + per_request], source.n, settings, validate))
+            self.tasks.add(task)  # asyncio keeps only weak references
+            task.add_done_callback(self.tasks.discard)
+
+    async def _run(self, prompts: list[dict], n: int, settings: dict[str, Any], validate: bool) -> None:
+        partition = "val" if validate else "train"
+        try:
+            fields, tags = await self._generate_and_grade(prompts, n, settings)
+            keys = [f"{row['uid']}_{row['session_id']}_0" for row in fields]
+            await tq.async_kv_batch_put(
+                keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id=partition
+            )
+            status = "finished"
+        # As upstream: whatever went wrong is logged, the groups are marked as failed, and the replay buffer decides.
+        except Exception:
+            logger.exception("rollout of %d prompts failed", len(prompts))
+            status = "failure"
+        uids = [prompt["uid"] for prompt in prompts]
+        await tq.async_kv_batch_put(keys=uids, tags=[{"status": status} for _ in uids], partition_id=partition)
+
+    async def _generate_and_grade(
+        self, prompts: list[dict], n: int, settings: dict[str, Any]
+    ) -> tuple[list[dict], list[dict]]:
+        """(fields, tags) of every sample, in the schema of upstream's workers."""
+        timing: dict[str, float] = {}
+        prompt_ids = [self._tokenize(prompt) for prompt in prompts]
+        with simple_timer("generate", timing):
+            weights_version, generations = await self._generate(prompt_ids, n, settings)
+
+        samples = [(row, session) for row in range(len(prompts)) for session in range(n)]
+        responses = [generations[row][session][0][: self.rollout_config.response_length] for row, session in samples]
+        with simple_timer("grade", timing):
+            texts = await asyncio.to_thread(self.tokenizer.batch_decode, responses, skip_special_tokens=True)
+            rewards = await asyncio.gather(*(self._grade(prompts[row], text) for (row, _), text in zip(samples, texts)))
+
+        fields, tags = [], []
+        for (row, session), response, (score, extra) in zip(samples, responses, rewards):
+            log_probs = generations[row][session][1]
+            output = AgentLoopOutput(
+                prompt_ids=prompt_ids[row],
+                response_ids=response,
+                response_mask=[1] * len(response),
+                response_logprobs=log_probs[: len(response)] if log_probs is not None else None,
+                reward_score=score,
+                num_turns=2,
+                metrics={"generate_sequences": timing["generate"], "compute_score": timing["grade"]},
+                extra_fields={
+                    "global_steps": weights_version,
+                    "min_global_steps": weights_version,
+                    "max_global_steps": weights_version,
+                    "turn_scores": [],
+                    "tool_rewards": [],
+                    "reward_extra_info": extra,
+                },
+            )
+            field = output.as_dict() | prompts[row] | {"session_id": session}
+            field["loss_mask"] = field["response_mask"]
+            field["input_ids"] = torch.cat([field["prompts"], field["responses"]])
+            field["position_ids"] = torch.arange(len(field["input_ids"]))
+            field["multi_modal_inputs"] = {}
+            fields.append(field)
+            tags.append(
+                {
+                    "status": "success",
+                    "prompt_len": len(prompt_ids[row]),
+                    "response_len": len(response),
+                    "seq_len": len(prompt_ids[row]) + len(response),
+                    "global_steps": prompts[row]["global_steps"],
+                    "min_global_steps": weights_version,
+                    "max_global_steps": weights_version,
+                }
+            )
+        return fields, tags
+
+    def _tokenize(self, prompt: dict) -> list[int]:
+        """With upstream's builder, so that a prompt has the ids that upstream's agent loop would give it."""
+        ids = self.tokens.build_initial_tokens(list(prompt["raw_prompt"]))
+        if len(ids) > self.rollout_config.prompt_length:
+            logger.warning("a prompt of %d tokens is cut to data.max_prompt_length from the left", len(ids))
+            ids = ids[-self.rollout_config.prompt_length :]
+        return ids
+
+    async def _generate(self, prompt_ids: list[list[int]], n: int, settings: dict[str, Any]) -> Any:
+        """One call of the least busy server, through upstream's load balancer."""
+        request_id = uuid4().hex
+        server_id, server = await self.llm_client._acquire_server(
+            request_id, prompt_ids=prompt_ids[0], sampling_params=settings
+        )
+        try:
+            return await server.generate_batch.remote(prompt_ids, n, settings)
+        finally:
+            self.llm_client._release_server(server_id, request_id)
+
+    async def _grade(self, prompt: Mapping[str, Any], text: str) -> tuple[float, dict[str, Any]]:
+        """(score, what else the reward function said), called as upstream's naive reward manager calls it."""
+        arguments = {
+            "data_source": prompt["data_source"],
+            "solution_str": text,
+            "ground_truth": prompt["reward_model"]["ground_truth"],
+            "extra_info": {**(prompt.get("extra_info") or {}), "num_turns": 2, "rollout_reward_scores": {}},
+        }
+        if inspect.iscoroutinefunction(self.compute_score):
+            result = await self.compute_score(**arguments)
+        else:
+            result = await asyncio.to_thread(self.compute_score, **arguments)
+        if isinstance(result, Mapping):
+            return float(result["score"]), dict(result)
+        return float(result), {"acc": float(result)}
+
+
+def split_rows(batch: TensorDict) -> list[dict[str, Any]]:
+    """One dict of plain values a prompt."""
+    columns: dict[str, list[Any]] = {}
+    for key, value in batch.items():
+        if isinstance(value, NonTensorStack):
+            columns[key] = [item.data if isinstance(item, NonTensorData) else item for item in value]
+        elif isinstance(value, NonTensorData):
+            columns[key] = [value.data] * len(batch)
+        else:
+            columns[key] = list(value)
+    return [dict(zip(columns, values)) for values in zip(*columns.values(), strict=True)]

@@ -1,0 +1,102 @@
+"""Supervised pre-training of the tiny base model: a 0.3 M-parameter Qwen2 on traces of Countdown.
+
+AdamW, linear warm-up and decay, one CPU core. Deterministic for a given seed, torch
+build and machine. Deliberately left out: evaluation (the quickstart does it with the real engine) and checkpoints (it takes
+about a minute).
+"""
+
+import random
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from rlvr.tiny.task import Question
+from rlvr.tiny.tokenizer import build_tokenizer
+from rlvr.tiny.traces import Mixture, make_trace
+
+IGNORED = -100
+HEAD_SIZE = 32  # the smallest that vLLM's CPU attention has
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes and optimiser settings of the base model."""
+
+    steps: int = 800
+    batch_size: int = 48
+    lr: float = 3e-3
+    warmup_steps: int = 50
+    hidden_size: int = 96
+    layers: int = 3
+    intermediate_size: int = 256
+    mixture: Mixture = field(default_factory=Mixture)
+
+
+def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
+    config = Qwen2Config(
+        vocab_size=128,
+        hidden_size=recipe.hidden_size,
+        num_hidden_layers=recipe.layers,
+        intermediate_size=recipe.intermediate_size,
+        num_attention_heads=recipe.hidden_size // HEAD_SIZE,
+        num_key_value_heads=1,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        initializer_range=0.06,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    return Qwen2ForCausalLM(config).float()
+
+
+def pretrain(
+    questions: list[Question], recipe: Recipe, seed: int = 0
+) -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]:
+    """Train a new model on traces of ``questions``; shows a progress bar with the loss."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)  # tiny matrices: a second thread costs more than it brings, and results stay reproducible
+    rng = random.Random(seed)
+    tokenizer = build_tokenizer()
+    model = new_model(recipe, tokenizer)
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+
+    def schedule(step: int) -> float:
+        return min(1.0, (step + 1) / recipe.warmup_steps) * max(0.02, 1.0 - step / recipe.steps)
+
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+
+    model.train()
+    with tqdm(range(recipe.steps), desc="pre-training", unit="step", mininterval=1.0) as bar:
+        for step in bar:
+            batch = [rng.choice(questions) for _ in range(recipe.batch_size)]
+            input_ids, labels = encode(tokenizer, batch, recipe.mixture, rng)
+            logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
+            loss = F.cross_entropy(
+                logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=IGNORED
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            scheduler.step()
+            if step % 50 == 0:
+                bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+    return model.eval(), tokenizer
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, questions: list[Question], mixture: Mixture, rng: random.Random
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and labels, both (batch, length); prompts and padding are ignored in the labels."""
+    prompts = [f"<q>{question.text}<a>" for question in questions]
+    texts = [f"{prompt}{make_trace(q, mixture, rng)}<eos>" for prompt, q in zip(prompts, questions)]
+    encoded = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
+    labels = encoded.input_ids.masked_fill(encoded.attention_mask == 0, IGNORED)
+    for row, prompt in enumerate(tokenizer(prompts).input_ids):
+        labels[row, : len(prompt)] = IGNORED
+    return encoded.input_ids, labels
