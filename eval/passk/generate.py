@@ -1,0 +1,309 @@
+"""Sample many answers to each question, grade them meanwhile, store them: ``eval.sh`` calls this.
+
+    python -m passk.generate --model_name MODEL --datasets TianHongZXY/AIME2025,data/test.parquet --output_dir DIR \\
+        --preset qwen2.5-math [--num_generation 256 --temperature 0.6 --top_p 0.95 --top_k -1 --max_tokens 4096]
+        [--prompt_template_type qwen] [--split test] [--batch_size 1000] [--num_gpus 1] [--seed 0] [--limit N]
+
+``DIR`` gets a JSONL file and a manifest for each data set. The same command goes on where a killed run stopped. Several models
+(``--model_name NAME=MODEL,NAME=MODEL``) are evaluated in turn in one process, each in ``DIR/NAME``. Deliberately left out:
+choosing settings by looking at the model.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import fire
+from tqdm import tqdm
+
+from passk import manifest, models
+from passk.engine import Answers, EngineSettings, vllm_engine
+from passk.grade import Grader, fields_of, gold_text, installed_grader
+from passk.presets import Sampling, sampling_of
+from passk.questions import Question, dataset_name, fingerprint, load_questions
+from passk.sampling import MakeEngine, sample, sample_on_replicas, split
+from passk.storage import SampleStore
+from rlvr.prompts import TEMPLATES, render
+from rlvr.verify import verifier_for
+
+GRADING_THREADS = 4  # a question whose verdicts take long does not hold up the next ones
+
+
+@dataclass(frozen=True)
+class Task:
+    """One data set to evaluate: its questions and where their samples go."""
+
+    dataset: str
+    path: Path
+    questions: Sequence[Question]
+
+
+def evaluate(
+    model_name: str | Sequence[str],
+    datasets: str | Sequence[str],
+    output_dir: str,
+    split: str = "test",
+    batch_size: int = 1000,
+    max_tokens: int | None = None,
+    num_gpus: int = 1,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    num_generation: int | None = None,
+    dataset_num_proc: int = 1,
+    resume_id: int = 0,
+    comment: str = "",
+    prompt_template_type: str | None = None,
+    preset: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    dtype: str = "auto",
+) -> None:
+    """Evaluate models on data sets; goes on where a killed run of the same command stopped.
+
+    Args:
+        model_name: hub id, Hugging Face folder or verl checkpoint (global_step_N); several as NAME=MODEL,NAME=MODEL.
+        datasets: hub ids, .parquet or .jsonl files, separated by commas.
+        output_dir: gets DATASET-SPLIT.jsonl and its manifest for each data set.
+        split: of the hub data sets.
+        batch_size: questions that the engines work on at a time.
+        max_tokens: of an answer.
+        num_gpus: split into tensor parallelism, as little as the model needs, and replicas.
+        temperature: of the sampling; 0 is greedy.
+        top_p: of the sampling.
+        top_k: of the sampling; -1 is all.
+        num_generation: answers to each question.
+        dataset_num_proc: processes that load a hub data set.
+        resume_id: leave out the questions before this one (what is stored is never sampled again anyway).
+        comment: added to the output files' names.
+        prompt_template_type: one of rlvr.prompts.
+        preset: the paper's settings: qwen2.5-math, llama or qwen3; flags that are given win.
+        seed: of the engines; written to the manifest.
+        limit: only the first questions.
+        dtype: of the model, like bfloat16; float32 on a CPU.
+    """
+    flags: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
+    flags |= {"num_generation": num_generation, "prompt_template_type": prompt_template_type}
+    try:
+        sampling = sampling_of(preset, **flags)
+        if sampling.prompt_template_type not in TEMPLATES:
+            raise ValueError(f"--prompt_template_type {prompt_template_type}: choose one of {', '.join(TEMPLATES)}")
+        named = _named_models(model_name)
+        loaded = {name: load_questions(name, split, dataset_num_proc)[:limit] for name in _tuple(datasets)}
+        for questions in loaded.values():
+            for source in {question.data_source for question in questions}:
+                verifier_for(source)  # unknown ones are refused before the engine starts
+        for name, model in named.items():
+            folder = Path(output_dir) / name if len(named) > 1 else Path(output_dir)
+            tasks = [
+                Task(dataset, folder / f"{dataset_name(dataset, split)}{comment}.jsonl", questions)
+                for dataset, questions in loaded.items()
+            ]
+            if len({task.path for task in tasks}) < len(tasks):
+                raise ValueError("--datasets: two of them would be written to the same file; evaluate them apart")
+            evaluate_model(model, tasks, sampling, dtype, seed, limit, num_gpus, batch_size, resume_id)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"passk.generate: {error}") from error
+
+
+def evaluate_model(
+    model: str,
+    tasks: Sequence[Task],
+    sampling: Sampling,
+    dtype: str,
+    seed: int,
+    limit: int | None,
+    num_gpus: int,
+    batch_size: int,
+    resume_id: int = 0,
+    make_engine: MakeEngine = vllm_engine,
+) -> None:
+    """Sample what is not stored yet, on engines that are started only if something is missing."""
+    grader = installed_grader()
+    folder = models.resolve(model)
+    facts = models.describe(folder)
+    settings = [_settings(task, sampling, facts, dtype, seed, limit, grader) for task in tasks]
+    for task, own in zip(tasks, settings):
+        manifest.check(task.path, own)
+    with ExitStack() as opened:
+        stores = [opened.enter_context(closing(_store(task, sampling))) for task in tasks]
+        engine_seed = seed_of_start(seed, sum(len(store.question_ids) for store in stores))
+        start = {"model_name": model, "folder": folder, "engine_seed": engine_seed, "num_gpus": num_gpus}
+        for task, store, own in zip(tasks, stores, settings):
+            if len(store.question_ids) < len(task.questions):
+                begun = start | {"dataset": task.dataset, "questions_before": len(store.question_ids)}
+                manifest.begin(task.path, own, len(task.questions), begun)
+        todo = [
+            (index, question)
+            for index, (task, store) in enumerate(zip(tasks, stores))
+            for question in task.questions[resume_id:]
+            if question.question_id not in store.question_ids
+        ]
+        if todo:
+            settings_of_engine = EngineSettings(folder, dtype, sampling, engine_seed)
+            prompts = (
+                ((index, question.question_id), render(sampling.prompt_template_type, question.text))
+                for index, question in todo
+            )
+            answers = _answers(make_engine, settings_of_engine, facts, num_gpus, prompts, batch_size)
+            _grade_and_store(answers, tasks, stores, sampling, grader, len(todo))
+        for task, store in zip(tasks, stores):
+            done = len(store.question_ids)
+            rate = store.right / max(1, done * sampling.num_generation)
+            print(f"{task.path}: {done} questions × {sampling.num_generation} samples, pass@1 {rate:.3f}")
+
+
+def _settings(
+    task: Task, sampling: Sampling, facts: dict[str, Any], dtype: str, seed: int, limit: int | None, grader: Grader
+) -> dict[str, Any]:
+    """What the samples depend on; a file may not mix two of these."""
+    own = {"model": facts["fingerprint"], "dtype": dtype, "seed": seed, "limit": limit, "grader": grader.stamp}
+    return asdict(sampling) | own | {"questions": fingerprint(task.questions)}
+
+
+def _store(task: Task, sampling: Sampling) -> SampleStore:
+    task.path.parent.mkdir(parents=True, exist_ok=True)
+    store = SampleStore(task.path, sampling.num_generation)
+    if store.cut_off:
+        print(f"{task.path}: cut off {store.cut_off} bytes of a question that was not finished")
+    return store
+
+
+def seed_of_start(seed: int, stored: int) -> int:
+    """A run that is continued must not draw the same random numbers for its other questions."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {stored}".encode()).digest()[:4], "big") >> 1
+
+
+def _answers(
+    make_engine: MakeEngine,
+    settings: EngineSettings,
+    facts: dict[str, Any],
+    num_gpus: int,
+    prompts: Iterator[tuple[Any, str]],
+    batch_size: int,
+) -> Iterator[Answers]:
+    """Answers from one engine here, or from replicas in processes of their own."""
+    if num_gpus == 1:
+        started = time.monotonic()
+        engine = make_engine(settings)
+        print(f"{settings.model}: engine started in {time.monotonic() - started:.0f} s", flush=True)
+        return sample(engine, prompts, batch_size)
+    tensor_parallel, replicas = _split(num_gpus, facts)
+    settings = EngineSettings(settings.model, settings.dtype, settings.sampling, settings.seed, tensor_parallel)
+    print(f"{settings.model}: {replicas} replicas on {tensor_parallel} GPUs each", flush=True)
+    return sample_on_replicas(make_engine, settings, replicas, prompts, batch_size)
+
+
+def _split(num_gpus: int, facts: dict[str, Any]) -> tuple[int, int]:
+    if facts["weight_bytes"] is None:
+        raise ValueError(
+            f"--num_gpus {num_gpus} needs a local model, whose size is known: huggingface-cli download it first"
+        )
+    import torch
+
+    if torch.cuda.device_count() < num_gpus:
+        raise ValueError(f"--num_gpus {num_gpus}: this machine has {torch.cuda.device_count()}")
+    memory = torch.cuda.get_device_properties(0).total_memory
+    return split(num_gpus, facts["weight_bytes"], memory, facts["attention_heads"])
+
+
+def _grade_and_store(
+    answers: Iterator[Answers],
+    tasks: Sequence[Task],
+    stores: Sequence[SampleStore],
+    sampling: Sampling,
+    grader: Grader,
+    questions: int,
+) -> None:
+    """Grade beside the engine; what goes wrong there stops the run at the next answer."""
+    by_id = [{question.question_id: question for question in task.questions} for task in tasks]
+    progress = Progress(questions)
+    with ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grade") as threads, progress:
+        pending: dict[Future[int], Answers] = {}
+        for one in answers:
+            index, question_id = one.key
+            question = by_id[index][question_id]
+            pending[threads.submit(_grade_one, one, question, stores[index], sampling, grader)] = one
+            _collect(pending, progress)
+        while pending:
+            wait(pending, return_when=FIRST_COMPLETED)
+            _collect(pending, progress)
+
+
+def _collect(pending: dict[Future[int], Answers], progress: "Progress") -> None:
+    for future in [future for future in pending if future.done()]:
+        progress.stored(pending.pop(future), right=future.result())
+
+
+def _grade_one(answers: Answers, question: Question, store: SampleStore, sampling: Sampling, grader: Grader) -> int:
+    """Store one question's samples; returns how many are right."""
+    verdicts = grader.grade(question.data_source, question.gold, [one.text for one in answers.generations])
+    common = {
+        "prompt": render(sampling.prompt_template_type, question.text),
+        "question": question.text,
+        "question_id": question.question_id,
+    }
+    gold = gold_text(question.gold)
+    samples = [
+        common
+        | {"generation_id": number, "response": one.text, "answer": question.answer, "gold_answer": gold}
+        | fields_of(verdict)
+        | {"data_source": question.data_source, "tokens": one.tokens, "finish_reason": one.finish_reason}
+        | {"grader": grader.stamp}
+        for number, (one, verdict) in enumerate(zip(answers.generations, verdicts, strict=True))
+    ]
+    store.append(samples)
+    return sum(verdict.correct for verdict in verdicts)
+
+
+class Progress:
+    """The bar: questions stored, tokens a second, time left, pass@1 so far."""
+
+    def __init__(self, questions: int) -> None:
+        self._bar = tqdm(total=questions, desc="evaluating", unit="question")
+        self._started = time.monotonic()
+        self._tokens = self._right = self._samples = 0
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def stored(self, answers: Answers, right: int) -> None:
+        self._tokens += sum(one.tokens for one in answers.generations)
+        self._samples += len(answers.generations)
+        self._right += right
+        speed = self._tokens / (time.monotonic() - self._started)
+        self._bar.set_postfix_str(f"{speed:.0f} tokens/s, pass@1 {self._right / self._samples:.3f}", refresh=False)
+        self._bar.update()
+
+
+def _named_models(model_name: str | Sequence[str]) -> dict[str, str]:
+    """{name: model}; the name tells the folders of several models apart."""
+    models_given = _tuple(model_name)
+    if len(models_given) == 1:
+        return {"": models_given[0]}
+    if not all("=" in model for model in models_given):
+        raise ValueError("--model_name: several models are given as NAME=MODEL,NAME=MODEL")
+    named = dict(model.split("=", 1) for model in models_given)
+    if len(named) < len(models_given):
+        raise ValueError("--model_name: two models have the same name")
+    return named
+
+
+def _tuple(value: str | Sequence[str]) -> tuple[str, ...]:
+    """fire makes a tuple of some comma-separated values and leaves others as they are."""
+    return tuple(value.split(",")) if isinstance(value, str) else tuple(map(str, value))
+
+
+if __name__ == "__main__":
+    # vLLM's own progress and configuration dumps would drown the bar
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    fire.Fire(evaluate)

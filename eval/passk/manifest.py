@@ -1,0 +1,89 @@
+"""What a file of samples was made with: ``FILE.manifest.json`` beside ``FILE.jsonl``.
+
+``settings`` decide what the samples are; a run that goes on with a file must have the same. Versions, seeds and times of every
+start are written down, not compared. Deliberately left out: anything about speed (``--num_gpus``, ``--batch_size``).
+"""
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from passk.storage import write_atomically
+
+PACKAGES = ("rlvr-decomposed", "verl", "vllm", "torch", "transformers", "math-verify")
+
+
+class SettingsDiffer(ValueError):
+    """The stored samples were made with other settings; says which."""
+
+
+def manifest_path(samples: Path) -> Path:
+    return samples.with_suffix(".manifest.json")
+
+
+def read_manifest(samples: Path) -> dict[str, Any] | None:
+    """The manifest beside a file of samples, or None (files of the paper's own evaluation have none).
+
+    Raises:
+        ValueError: if it is not JSON.
+    """
+    path = manifest_path(samples)
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not a manifest: {error}") from None
+
+
+def check(samples: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse to mix settings in one file.
+
+    Raises:
+        SettingsDiffer: if the stored settings are not these, or samples lie there without a manifest.
+    """
+    stored = read_manifest(samples)
+    if stored is None:
+        if samples.exists() and samples.stat().st_size:
+            raise SettingsDiffer(
+                f"{samples} has no manifest, so nobody knows its settings; choose another --output_dir"
+            )
+        return
+    now = json.loads(json.dumps(settings))  # as it was written: tuples are lists
+    differences = [
+        f"{key}: stored {stored['settings'].get(key)!r}, now {now.get(key)!r}"
+        for key in sorted({*stored["settings"], *now})
+        if stored["settings"].get(key) != now.get(key)
+    ]
+    if differences:
+        raise SettingsDiffer(
+            f"{samples} was made with other settings:\n  "
+            + "\n  ".join(differences)
+            + "\nGo on with the stored settings, or choose another --output_dir or --comment."
+        )
+
+
+def begin(samples: Path, settings: Mapping[str, Any], questions: int, start: Mapping[str, Any]) -> None:
+    """Write the manifest of a new file, or add this start to that of a file that is continued."""
+    stored = read_manifest(samples) or {"settings": settings, "questions": questions, "starts": []}
+    stored["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions(), **start})
+    write_manifest(samples, stored)
+
+
+def write_manifest(samples: Path, manifest: Mapping[str, Any]) -> None:
+    write_atomically(manifest_path(samples), [json.dumps(manifest, indent=2).encode() + b"\n"])
+
+
+def versions() -> dict[str, str]:
+    import importlib.metadata  # slow to import, and readers do not need it
+
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

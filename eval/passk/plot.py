@@ -1,0 +1,82 @@
+"""The curves as pictures: pass@k over k with interval bands, and how the questions' solve rates are spread.
+
+Deliberately left out: smoothing, and any axis that starts where the difference looks largest; pass@k runs to 100 %.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passk.estimate import Estimate, Statistic
+
+BINS = 20
+
+
+def plot_curves(estimates: Sequence[Estimate], path: Path, title: str) -> None:
+    """Draw pass@k over k (log scale), one line and one 95 % band a model, to ``path`` (PNG or SVG by its suffix)."""
+    figure = _curves(estimates, title)
+    figure.savefig(path, dpi=150)
+
+
+def curves_svg(estimates: Sequence[Estimate], title: str) -> str:
+    """The same picture as SVG text."""
+    return _svg(_curves(estimates, title))
+
+
+def solve_rates_svg(solve_rates: Mapping[str, Sequence[float]]) -> str:
+    """A histogram of the questions' solve rates, one panel a model, as SVG text."""
+    figure, axes = _figure(1, len(solve_rates), figsize=(4.2 * len(solve_rates), 3.0), sharey=True, squeeze=False)
+    for panel, (name, rates) in zip(axes[0], solve_rates.items()):
+        panel.hist(np.asarray(rates) * 100, bins=np.linspace(0, 100, BINS + 1))
+        panel.set_title(_plain(name), fontsize=10)
+        panel.set_xlabel("solved samples of a question, %")
+    axes[0][0].set_ylabel("questions")
+    return _svg(figure)
+
+
+def _curves(estimates: Sequence[Estimate], title: str) -> Any:
+    figure, axes = _figure(figsize=(6.4, 4.2))
+    for estimate in estimates:
+        ks = list(estimate.pass_at_k)
+        values: list[Statistic] = list(estimate.pass_at_k.values())
+        (line,) = axes.plot(
+            ks, [100 * one.value for one in values], marker="o", markersize=4, label=_plain(estimate.name)
+        )
+        low, high = [100 * one.low for one in values], [100 * one.high for one in values]
+        axes.fill_between(ks, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+    ticks = sorted({k for estimate in estimates for k in estimate.pass_at_k})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(k) for k in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(top=101)
+    axes.set_xlabel("k")
+    axes.set_ylabel("pass@k, %")
+    axes.set_title(_plain(title))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _figure(*shape: int, **settings: Any) -> tuple[Any, Any]:
+    """A figure that no window and no global state knows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = settings.pop("figsize")
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(*shape, **settings)
+
+
+def _svg(figure: Any) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _plain(text: str) -> str:
+    """A file's name may hold a dollar sign, which matplotlib would read as mathematics."""
+    return text.replace("$", r"\$")

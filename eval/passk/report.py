@@ -1,0 +1,225 @@
+"""Pictures and a self-contained HTML report of any number of evaluated models.
+
+    python -m passk.report --file_path FILE [FILE …] --output_dir DIR [--title TEXT] [--majority] [--allow-incomplete]
+
+Writes ``pass_at_k.png``, ``pass_at_k.svg``, ``metrics.json`` and ``report.html``: table, curves, histogram of solve rates, and a
+browser of questions and responses. The page opens from disk, loads nothing, and shows what the model wrote as text: it travels
+as JSON without ``<`` and reaches the page through ``textContent``; a content security policy forbids every other script.
+Deliberately left out: every sample of a large file. The page says how many it holds.
+"""
+
+import argparse
+import base64
+import hashlib
+import heapq
+import html
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from passk.estimate import Difference, Estimate, Statistic
+from passk.metrics import as_json, evaluate, read
+from passk.plot import curves_svg, plot_curves, solve_rates_svg
+from passk.rows import Row, decode_row, timed_out
+from passk.storage import write_atomically
+from passk.tally import Tally
+
+MAX_SAMPLES = 2000  # on the page, of all models together
+PER_OUTCOME = 4  # of a question and a model, when not all fit
+MAX_CHARACTERS = 12_000  # of a response; what is left out is said
+
+PAGE = Path(__file__).with_name("report.html")
+
+
+def write_report(
+    tallies: dict[str, Tally],
+    estimates: Sequence[Estimate],
+    differences: Sequence[Difference],
+    folder: Path,
+    title: str,
+) -> None:
+    """Everything that is published of these models, into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in ("png", "svg"):
+        plot_curves(estimates, folder / f"pass_at_k.{suffix}", title)
+    metrics = json.dumps(as_json(tallies, estimates, differences), indent=2)
+    write_atomically(folder / "metrics.json", [metrics.encode()])
+    write_atomically(folder / "report.html", [page(tallies, estimates, differences, title).encode()])
+
+
+def page(
+    tallies: dict[str, Tally], estimates: Sequence[Estimate], differences: Sequence[Difference], title: str
+) -> str:
+    """The report as one HTML document."""
+    browser = browser_data(tallies)
+    rates = {name: [one.c / one.n for one in counts.questions.values() if one.n] for name, counts in tallies.items()}
+    template = PAGE.read_text(encoding="utf-8")
+    script = template.split("<script>")[1].split("</script>")[0]
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    parts = {
+        "@SCRIPT_HASH@": script_hash,
+        "@TITLE@": html.escape(title),
+        "@SUMMARY@": _summary(tallies),
+        "@TABLE@": _table(estimates),
+        "@DIFFERENCES@": _differences(differences),
+        "@CURVES@": curves_svg(estimates, title),
+        "@HISTOGRAM@": solve_rates_svg(rates),
+        "@SHOWN@": html.escape(browser.pop("note")),
+        "@DATA@": json.dumps(browser).replace("<", "\\u003c"),  # no tag can end the element that holds it
+    }
+    # one pass over the template: a mark inside a value stays what it is
+    return re.sub("@[A-Z_]+@", lambda mark: parts[mark.group()], template)
+
+
+def browser_data(tallies: dict[str, Tally]) -> dict[str, Any]:
+    """The questions and responses that the page holds: all, or a sample that covers every solve rate and outcome."""
+    total = sum(counts.samples for counts in tallies.values())
+    ids = list(dict.fromkeys(key for counts in tallies.values() for key in counts.questions))
+    everything = total <= MAX_SAMPLES
+    if not everything:
+        ids = _spread(ids, tallies, max(1, MAX_SAMPLES // (3 * PER_OUTCOME * len(tallies))))
+    position = {key: number for number, key in enumerate(ids)}
+    questions: list[dict[str, Any]] = [{"id": key, "text": "", "gold": "", "rates": {}} for key in ids]
+    samples: list[dict[str, Any]] = []
+    for model, (name, counts) in enumerate(tallies.items()):
+        for key in ids:
+            if key in counts.questions and (one := counts.questions[key]).n:
+                questions[position[key]]["rates"][name] = [one.c, one.n]
+        for line in _lines(counts.path, position, PER_OUTCOME if not everything else total):
+            question = questions[position[line["question_id"]]]
+            question["text"], question["gold"] = str(line.get("question")), str(line.get("gold_answer"))
+            samples.append(_shown(line, model, position[line["question_id"]]))
+    note = f"All {total:,} samples are here."
+    if not everything:
+        note = (
+            f"{len(samples):,} of {total:,} samples are here: {len(ids)} questions spread over all solve rates, and of each model "
+            f"up to {PER_OUTCOME} right, {PER_OUTCOME} wrong and {PER_OUTCOME} timed out responses."
+        )
+    return {"models": list(tallies), "questions": questions, "samples": samples, "note": note}
+
+
+def outcome(label: bool | None, error: str | None) -> str:
+    if timed_out(error):
+        return "timed out"
+    return {True: "right", False: "wrong", None: "not graded"}[label]
+
+
+def _spread(ids: Sequence[int | str], tallies: dict[str, Tally], count: int) -> list[int | str]:
+    """``count`` questions at equal distances in the order of their solve rate."""
+
+    def solved(key: int | str) -> float:
+        found = [counts.questions[key] for counts in tallies.values() if key in counts.questions]
+        return sum(one.c for one in found) / max(1, sum(one.n for one in found))
+
+    ordered = sorted(ids, key=solved)
+    count = min(count, len(ordered))
+    chosen = {ordered[round(number * (len(ordered) - 1) / max(1, count - 1))] for number in range(count)}
+    return [key for key in ids if key in chosen]
+
+
+def _lines(path: Path, wanted: Iterable[int | str], per_outcome: int) -> list[dict[str, Any]]:
+    """Up to ``per_outcome`` lines of every wanted question and outcome; those with the lowest hash, so always the same."""
+    kept: dict[tuple[int | str, str], list[tuple[int, int, bytes]]] = {}
+    keys = set(wanted)
+    with path.open("rb", buffering=1 << 20) as file:
+        for number, line in enumerate(file):
+            row = _row(line)
+            if row is None or row.question_id not in keys:
+                continue
+            heap = kept.setdefault((row.question_id, outcome(row.label, row.error)), [])
+            entry = (-_order(row), number, line)
+            if len(heap) < per_outcome:
+                heapq.heappush(heap, entry)
+            else:
+                heapq.heappushpop(heap, entry)
+    lines = [json.loads(line) for heap in kept.values() for _, _, line in heap]
+    return sorted(lines, key=lambda line: line["generation_id"])
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        return decode_row(line)
+    except ValueError:  # counted by the tally, which was asked whether that is allowed
+        return None
+
+
+def _order(row: Row) -> int:
+    return int.from_bytes(
+        hashlib.blake2b(f"{row.question_id} {row.generation_id}".encode(), digest_size=6).digest(), "big"
+    )
+
+
+def _shown(line: dict[str, Any], model: int, question: int) -> dict[str, Any]:
+    text = str(line.get("response", ""))
+    if len(text) > MAX_CHARACTERS:
+        half = MAX_CHARACTERS // 2
+        text = f"{text[:half]}\n[… {len(text) - 2 * half:,} characters are left out here …]\n{text[-half:]}"
+    shown = {"m": model, "q": question, "g": line["generation_id"], "text": text, "prediction": line.get("pred_answer")}
+    shown |= {"outcome": outcome(line["label"], line.get("error")), "error": line.get("error")}
+    return shown | {"tokens": line.get("tokens")}
+
+
+def _summary(tallies: dict[str, Tally]) -> str:
+    paragraphs = []
+    for name, counts in tallies.items():
+        text = f"{name}: {len(counts.questions):,} questions, {counts.samples:,} samples"
+        text += (
+            f"; {counts.timeouts:,} timed out, {counts.errors:,} failed in the grader, {counts.cut:,} cut at max_tokens"
+        )
+        paragraphs.append(f"<p>{html.escape(text)}</p>")
+        paragraphs += [f'<p class="problem">{html.escape(problem)}</p>' for problem in counts.problems]
+    return "\n".join(paragraphs)
+
+
+def _table(estimates: Sequence[Estimate]) -> str:
+    ks = sorted({k for one in estimates for k in one.pass_at_k})
+    rows: list[tuple[str, list[Statistic | None]]] = [("accuracy", [one.accuracy for one in estimates])]
+    rows += [(f"pass@{k}", [one.pass_at_k.get(k) for one in estimates]) for k in ks]
+    if any(one.maj_at_k for one in estimates):
+        rows += [(f"maj@{k}", [one.maj_at_k.get(k) for one in estimates]) for k in ks]
+    rows += [("solved at least once", [one.solved_at_least_once for one in estimates])]
+    rows += [("never", [one.solved_never for one in estimates]), ("always", [one.solved_always for one in estimates])]
+    head = "".join(f'<th scope="col">{html.escape(one.name)}</th>' for one in estimates)
+    body = "".join(f'<tr><th scope="row">{label}</th>{"".join(map(_cell, cells))}</tr>' for label, cells in rows)
+    return f"<table><thead><tr><th>%, 95 % interval</th>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _differences(differences: Sequence[Difference]) -> str:
+    parts = []
+    for one in differences:
+        rows = [("accuracy", one.accuracy), *((f"pass@{k}", value) for k, value in one.pass_at_k.items())]
+        body = "".join(f'<tr><th scope="row">{label}</th>{_cell(value, "+")}</tr>' for label, value in rows)
+        caption = html.escape(f"{one.name} minus {one.baseline}, paired by question, in points")
+        parts.append(f"<table><caption>{caption}</caption><tbody>{body}</tbody></table>")
+    return "\n".join(parts)
+
+
+def _cell(value: Statistic | None, sign: str = "") -> str:
+    if value is None:
+        return "<td></td>"
+    middle, low, high = (format(100 * part, f"{sign}.1f") for part in (value.value, value.low, value.high))
+    return f'<td>{middle} <span class="interval">{low} … {high}</span></td>'
+
+
+def command() -> None:
+    parser = argparse.ArgumentParser(prog="passk.report", description="Curves and an HTML report of stored samples.")
+    parser.add_argument("--file_path", nargs="+", type=Path, required=True, help="JSON lines, one sample each")
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--title", default="pass@k")
+    parser.add_argument("--majority", action="store_true", help="also maj@k, the majority vote")
+    parser.add_argument("--allow-incomplete", action="store_true", help="show what is sound of a doubtful file")
+    arguments = parser.parse_args()
+    try:
+        tallies = read(arguments.file_path, arguments.allow_incomplete)
+        estimates, differences = evaluate(tallies, None, arguments.majority)
+        write_report(tallies, estimates, differences, arguments.output_dir, arguments.title)
+    except (OSError, ValueError) as error:
+        sys.exit(f"passk.report: {error}")
+    print(arguments.output_dir / "report.html")
+
+
+if __name__ == "__main__":
+    command()

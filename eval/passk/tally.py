@@ -1,0 +1,153 @@
+"""Counts of a file of samples in one streaming pass: memory goes with the questions, not with the samples' text.
+
+Whatever makes the counts doubtful is found here and named: a truncated last line, lines that are not samples, generations that
+are missing or there twice, null labels, questions without samples. Deliberately left out: judging whether to go on regardless
+(:mod:`passk.metrics`).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from passk.manifest import read_manifest
+from passk.rows import Row, decode_row, failed, timed_out
+
+SHOWN = 5  # examples named of each kind of problem
+
+
+@dataclass(slots=True)
+class QuestionTally:
+    """One question; bit g of ``seen``, ``right`` and ``unusable`` stands for generation g."""
+
+    text: int  # hash of the question, so that two files can be told to ask the same
+    seen: int = 0
+    right: int = 0
+    unusable: int = 0  # null label, or there twice with different labels
+    abstained: int = 0
+    wrong: dict[int, int] = field(default_factory=dict)  # hash of a wrong answer -> how often
+
+    @property
+    def n(self) -> int:
+        return (self.seen & ~self.unusable).bit_count()
+
+    @property
+    def c(self) -> int:
+        return (self.right & ~self.unusable).bit_count()
+
+
+@dataclass
+class Tally:
+    """One file."""
+
+    path: Path
+    questions: dict[int | str, QuestionTally] = field(default_factory=dict)
+    samples: int = 0
+    tokens: int = 0
+    cut: int = 0  # answers that ended at --max_tokens
+    timeouts: int = 0
+    errors: int = 0  # of the grader; an answer without a box, say, is just wrong
+    expected_samples: int = 0  # a question
+    problems: list[str] = field(default_factory=list)
+
+
+def tally(path: Path) -> Tally:
+    """Read a file made by this package or by the paper's own evaluation.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    result = Tally(path)
+    malformed: list[str] = []
+    duplicates: list[str] = []
+    nulls: list[str] = []
+    number = 0
+    with path.open("rb", buffering=1 << 20) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = decode_row(line)
+            except msgspec.DecodeError as error:
+                if not line.endswith(b"\n"):
+                    result.problems.append(f"line {number}, the last, is truncated ({len(line)} bytes)")
+                elif line.strip():
+                    malformed.append(f"line {number} is not a sample: {error}")
+                continue
+            _count(result, row, duplicates, nulls)
+    result.problems += _summary("lines that are not samples", malformed)
+    result.problems += _summary("generations that are there more than once", duplicates)
+    result.problems += _summary("null labels", nulls)
+    _find_missing(result)
+    return result
+
+
+def _count(result: Tally, row: Row, duplicates: list[str], nulls: list[str]) -> None:
+    question = result.questions.get(row.question_id)
+    if question is None:
+        question = result.questions[row.question_id] = QuestionTally(hash(bytes(row.question)))
+    bit = 1 << row.generation_id
+    if question.seen & bit:
+        same = bool(question.right & bit) == bool(row.label)
+        duplicates.append(
+            f"question {row.question_id}, generation {row.generation_id}{'' if same else ' with another label'}"
+        )
+        if not same:
+            question.unusable |= bit
+        return
+    question.seen |= bit
+    result.samples += 1
+    result.tokens += row.tokens
+    if row.finish_reason == "length":
+        result.cut += 1
+    result.timeouts += timed_out(row.error)
+    result.errors += failed(row.error)
+    if row.label:
+        question.right |= bit
+    elif row.label is None:
+        question.unusable |= bit
+        nulls.append(f"question {row.question_id}, generation {row.generation_id}")
+    else:
+        answer = bytes(row.pred_answer)
+        if answer in (b"null", b'""'):
+            question.abstained += 1
+        else:
+            key = hash(answer)
+            question.wrong[key] = question.wrong.get(key, 0) + 1
+
+
+def _find_missing(result: Tally) -> None:
+    """Compare with the manifest; without one, with the fullest question and with the numbering of the questions."""
+    manifest = read_manifest(result.path)
+    ids = result.questions
+    if manifest is not None:
+        result.expected_samples = manifest["settings"]["num_generation"]
+        expected_ids = range(manifest["questions"])
+    else:
+        result.expected_samples = max((question.seen.bit_length() for question in ids.values()), default=0)
+        numbers = [key for key in ids if isinstance(key, int)]
+        expected_ids = range(min(numbers), max(numbers) + 1) if numbers else range(0)
+    if not ids:
+        result.problems.append("no samples")
+    result.problems += _summary(
+        "questions without any sample", [f"question {number}" for number in expected_ids if number not in ids]
+    )
+    everything = (1 << result.expected_samples) - 1
+    short: list[str] = []
+    for key, question in ids.items():
+        if question.seen != everything:
+            missing = everything & ~question.seen
+            first = (missing & -missing).bit_length() - 1
+            what = f"misses generation {first}" if missing else "has more than it should"
+            short.append(f"question {key} {what} ({question.seen.bit_count()} of {result.expected_samples})")
+    result.problems += _summary("questions with missing generations", short)
+    if short:
+        sizes = Counter(question.seen.bit_count() for question in ids.values())
+        listed = ", ".join(f"{count} have {size}" for size, count in sorted(sizes.items())[:SHOWN])
+        result.problems.append(f"unequal sample counts: of {len(ids)} questions {listed}")
+
+
+def _summary(what: str, found: list[str]) -> list[str]:
+    if not found:
+        return []
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return [f"{len(found)} {what}: " + "; ".join(found[:SHOWN]) + more]

@@ -1,0 +1,170 @@
+"""Presets, flags, data sets and models: what is read before an engine starts, and how GPUs are shared out."""
+
+import json
+
+import pytest
+
+from passk.engine import EngineSettings
+from passk.generate import _named_models, _tuple, evaluate
+from passk.models import ModelError, describe, resolve
+from passk.presets import PRESETS, Sampling, sampling_of
+from passk.questions import dataset_name, fingerprint, load_questions
+from passk.sampling import ReplicaDied, gpus_of, sample, sample_on_replicas, split
+from tests.conftest import SHARED
+from tests.unit.passk.fake_engine import FakeEngine, dying_engine, fake_engine, make_model
+
+GIB = 2**30
+SETTINGS = EngineSettings("model", "auto", Sampling("countdown", 16, num_generation=2, temperature=1.0), seed=5)
+
+
+def test_presets_are_the_papers():
+    assert PRESETS["qwen2.5-math"] == Sampling("qwen", 4096, 256, 0.6, 0.95, -1)
+    assert PRESETS["llama"] == Sampling("llama", 4096, 256, 0.6, 0.95, -1)
+    assert PRESETS["qwen3"] == Sampling("qwen3_no_thinking", 32768, 64, 0.7, 0.8, 20)
+    assert sampling_of("qwen3", temperature=1.0, top_k=None) == Sampling("qwen3_no_thinking", 32768, 64, 1.0, 0.8, 20)
+
+
+@pytest.mark.parametrize(
+    "preset, flags, message",
+    [
+        ("qwen", {}, "choose one of qwen2.5-math, llama, qwen3"),
+        (None, {}, "--prompt_template_type and --max_tokens"),
+        ("llama", {"temperature": 0.0}, "draws the same answer 256 times"),
+        ("llama", {"top_p": 0.0}, "0 < top_p <= 1"),
+        ("llama", {"num_generation": 0}, "at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(preset, flags, message):
+    with pytest.raises(ValueError, match=message):
+        sampling_of(preset, **flags)
+
+
+def test_jsonl_layouts(tmp_path):
+    path = tmp_path / "MATH-small.jsonl"
+    rows = [
+        {"problem": "p", "solution": "so \\boxed{1}", "answer": "1", "data_source": "x"},
+        {"question": "q", "answer": 7},
+        {"prompt": [{"content": "v"}], "reward_model": {"ground_truth": {"target": "3"}}, "data_source": "y"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    first, second, third = load_questions(str(path), "test", 1)
+    assert first.gold == {"question": "p", "solution": "so \\boxed{1}"}  # MATH is judged by its solutions
+    assert second.gold == {"question": "q", "target": "7"} and second.data_source == str(path)
+    assert (third.text, third.answer, third.data_source) == ("v", "3", "y")
+    assert fingerprint([first, second]) != fingerprint([second, first])
+
+
+@pytest.mark.parametrize(
+    "folder, key, count", [("math", "solution", 5000), ("aime2025", "target", 30), ("amc23", "target", 40)]
+)
+def test_the_papers_parquet_files(folder, key, count):
+    path = SHARED / "data" / folder / "test.parquet"
+    if not path.is_file():
+        pytest.skip(f"{path} is not on this machine")
+    questions = load_questions(str(path), "test", 1)
+    assert len(questions) == count
+    assert all(question.gold.keys() == {"question", key} for question in questions)
+    assert dataset_name(str(path), "test") == f"{folder}-test"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "line 1: not JSON"),
+        ("[1]", "line 1: not an object"),
+        ('{"a": 1}', "row 0: needs prompt"),
+        ("", "no questions"),
+    ],
+)
+def test_bad_data_sets_are_named(tmp_path, content, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_questions(str(path), "test", 1)
+    with pytest.raises(ValueError, match="no such file"):
+        load_questions(str(tmp_path / "b.parquet"), "test", 1)
+
+
+def test_names_of_outputs_and_models():
+    assert dataset_name("TianHongZXY/AIME2025", "test") == "AIME2025-test"
+    assert _tuple("a/b,c/d") == _tuple(("a/b", "c/d")) == ("a/b", "c/d")
+    assert _named_models("runs/a=b") == {"": "runs/a=b"}
+    assert _named_models("base=x,nsr=runs/y") == {"base": "x", "nsr": "runs/y"}
+    for wrong in ("x,y", "a=x,a=y"):
+        with pytest.raises(ValueError, match="--model_name"):
+            _named_models(wrong)
+
+
+def test_unknown_data_sources_are_refused_before_the_engine_starts(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"question": "q", "answer": "1", "data_source": "nobody/knows"}\n')
+    with pytest.raises(SystemExit, match="no verifier for data source 'nobody/knows'"):
+        evaluate("model", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama")
+
+
+def test_models(tmp_path):
+    folder = make_model(tmp_path / "model")
+    assert resolve(str(folder)) == str(folder)
+    assert resolve("Qwen/Qwen2.5-Math-7B") == "Qwen/Qwen2.5-Math-7B"
+    before = describe(str(folder))
+    assert (before["weight_bytes"], before["attention_heads"]) == (7, 4)
+    (folder / "model.safetensors").write_bytes(b"WEIGHTS")
+    assert describe(str(folder))["fingerprint"] != before["fingerprint"]
+    (tmp_path / "global_step_3" / "actor" / "huggingface").mkdir(parents=True)
+    with pytest.raises(ModelError, match="no verl checkpoint"):
+        resolve(str(tmp_path / "global_step_3"))
+    make_model(tmp_path / "global_step_3" / "actor" / "huggingface")
+    (tmp_path / "global_step_3" / "actor" / "fsdp_config.json").write_text("{}")
+    assert resolve(str(tmp_path / "global_step_3")).endswith("global_step_3/actor/huggingface")
+
+
+@pytest.mark.parametrize(
+    "gpus, weights, memory, heads, expected",
+    [
+        (1, 15 * GIB, 80 * GIB, 28, (1, 1)),
+        (8, 15 * GIB, 80 * GIB, 28, (1, 8)),  # a 7B model on eight large cards: eight replicas
+        (8, 15 * GIB, 16 * GIB, 28, (2, 4)),
+        (8, 140 * GIB, 80 * GIB, 64, (4, 2)),
+        (6, 60 * GIB, 48 * GIB, 32, None),  # 3 does not divide the heads, 2 is too few
+        (2, 140 * GIB, 80 * GIB, 64, None),
+    ],
+)
+def test_gpus_are_split(gpus, weights, memory, heads, expected):
+    if expected is None:
+        with pytest.raises(ValueError, match="do not fit"):
+            split(gpus, weights, memory, heads)
+    else:
+        assert split(gpus, weights, memory, heads) == expected
+
+
+def test_replicas_get_their_own_gpus(monkeypatch):
+    pairs = EngineSettings("m", "auto", SETTINGS.sampling, 0, tensor_parallel=2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [gpus_of(rank, pairs) for rank in range(2)] == ["0,1", "2,3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert [gpus_of(rank, pairs) for rank in range(2)] == ["4,5", "6,7"]
+
+
+REQUESTS = [((0, number), f"prompt {number} ") for number in range(25)]
+
+
+def test_one_engine_is_kept_full():
+    engine = FakeEngine(SETTINGS)
+    levels = []
+    found = []
+    for answers in sample(engine, iter(REQUESTS), in_flight=6):
+        levels.append(engine.unfinished)
+        found.append(answers.key)
+    assert sorted(found) == [key for key, _ in REQUESTS]
+    assert max(levels) == 4 and levels[:10].count(4) == 10  # two finished, two are added before the next step
+
+
+def test_replicas_answer_everything_once():
+    found = list(sample_on_replicas(fake_engine, SETTINGS, 3, iter(REQUESTS), in_flight=6))
+    assert sorted(answers.key for answers in found) == [key for key, _ in REQUESTS]
+    assert all(one.generations[1].text.startswith(f"prompt {one.key[1]} 1") for one in found)
+    assert len(list(sample_on_replicas(fake_engine, SETTINGS, 3, iter(REQUESTS[:1]), in_flight=6))) == 1
+
+
+def test_a_replica_that_dies_stops_the_run():
+    with pytest.raises(ReplicaDied, match="exit code 3"):
+        list(sample_on_replicas(dying_engine, SETTINGS, 2, iter(REQUESTS), in_flight=6))
