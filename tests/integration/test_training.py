@@ -1,0 +1,195 @@
+"""Every method trains on the real engine; checkpoints, resuming, validation, two workers, a step without samples."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from tests.integration.conftest import succeeded
+
+SAMPLES = 8 * 4  # questions a step × samples a question
+
+
+def check_step(metrics: dict) -> None:
+    """What must hold in every step that had an update."""
+    assert metrics["rlvr/correct_count"] + metrics["rlvr/incorrect_count"] == SAMPLES
+    assert metrics["rlvr/questions"] == 8
+    assert metrics["rlvr/fully_unsolved"] + metrics["rlvr/solved_at_least_once"] == 8
+    assert metrics["rlvr/pass@1"] == pytest.approx(metrics["rlvr/accuracy"])
+    assert metrics["rlvr/pass@4"] == pytest.approx(metrics["rlvr/solved_at_least_once"] / 8)
+    assert metrics["actor/entropy"] > 0
+    assert math.isfinite(metrics["actor/pg_loss"])
+    assert metrics["actor/grad_norm"] > 0
+    assert metrics["rlvr/grader_timeouts"] == metrics["rlvr/grader_errors"] == 0
+    assert "actor/pg_clipfrac_positive" in metrics and "actor/pg_clipfrac_negative" in metrics
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def changed(before, after) -> bool:
+    return any(not before[name].equal(after[name]) for name in before)
+
+
+def test_nsr_trains_validates_saves_and_resumes(launch, tiny):
+    """Two steps, then two more from the checkpoint. 16 questions are two steps an epoch: it falls on an epoch boundary."""
+    few = tiny / "train16.parquet"
+    pd.read_parquet(tiny / "train.parquet").head(16).to_parquet(few)
+    settings = [
+        f"data.train_files={few}",
+        "algorithm.advantage=negative",
+        "trainer.save_freq=2",
+        "trainer.total_epochs=10",
+        "trainer.val_before_train=true",
+        "trainer.logger=[console,tensorboard]",
+        "trainer.rollout_data_dir=${trainer.default_local_dir}/rollouts",
+    ]
+    first = succeeded(launch("run_tiny_psr_nsr.sh", *settings, name="nsr"))
+
+    # Validation with several samples a question, before training.
+    before = first.metrics[0]
+    assert 0 <= before["val-core/rlvr/countdown/pass@1"] <= before["val-core/rlvr/countdown/pass@4"] <= 1
+
+    assert before["val-core/entropy"] > 0
+
+    for step in (1, 2):
+        metrics = first.metrics[step]
+        check_step(metrics)
+        assert metrics["rlvr/kept_count"] == metrics["rlvr/incorrect_count"] == metrics["rlvr/effective_examples"]
+        assert metrics["critic/advantages/max"] == metrics["critic/advantages/min"] == -1.0
+        assert metrics["actor/pg_clipfrac_positive"] == 0
+        # 4 questions × 4 samples a mini-batch; only what is kept counts.
+        assert metrics["rlvr/optimizer_steps"] == math.ceil(metrics["rlvr/kept_count"] / 16)
+        assert metrics["rlvr/skipped_steps"] == 0
+
+    # The checkpoint is also a Hugging Face folder, and the weights have moved.
+    exported = first.folder / "global_step_2" / "actor" / "huggingface"
+    assert changed(weights(tiny / "model"), weights(exported))
+    resolved = yaml.safe_load((first.folder / "config.yaml").read_text())
+    assert resolved["algorithm"]["advantage"] == "negative"
+    assert resolved["actor_rollout_ref"]["actor"]["optim"]["lr"] == 3e-5
+    assert list((first.folder / "tensorboard").glob("events*"))
+
+    # The same command with more steps goes on at step 3, with the data of a new epoch.
+    second = succeeded(launch("run_tiny_psr_nsr.sh", *settings, "trainer.total_training_steps=4", name="nsr"))
+    lines = (second.folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 1, 2, 3, 4]
+    check_step(second.metrics[4])
+    assert second.metrics[3]["training/epoch"] == second.metrics[4]["training/epoch"] == 1
+    rollouts = [read_rollouts(second.folder / "rollouts" / f"{step}.jsonl") for step in (1, 2, 3, 4)]
+    for step, samples in enumerate(rollouts, start=1):
+        assert len(samples) == second.metrics[step]["rlvr/kept_count"], "what fills up a mini-batch is no rollout"
+    questions = [{sample["input"] for sample in samples} for samples in rollouts]
+    assert not questions[0] & questions[1], "an epoch asks each question once"
+    assert not questions[2] & questions[3], "and so does the epoch after the resume"
+
+
+def read_rollouts(path) -> list[dict]:
+    """The samples that a step learned from."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_psr_with_two_workers_skips_a_step_without_correct_samples(launch, tiny):
+    """The questions of the first step cannot be solved; the run goes on."""
+    rows = pd.read_parquet(tiny / "train.parquet").head(16)
+    impossible = {"ground_truth": {"question": "1,1,1,1->40", "target": "40"}, "style": "rule"}
+    rows["reward_model"] = [impossible] * 8 + list(rows["reward_model"][8:])
+    rows.to_parquet(tiny / "impossible_first.parquet")
+    run = succeeded(
+        launch(
+            "run_tiny_psr_nsr.sh",
+            f"data.train_files={tiny}/impossible_first.parquet",
+            "data.shuffle=false",
+            "algorithm.advantage=positive",
+            "trainer.n_gpus_per_node=2",
+            "actor_rollout_ref.rollout.n=32",  # the model is right now and then; one right answer is needed
+            name="psr",
+        )
+    )
+    skipped, updated = run.metrics[1], run.metrics[2]
+    assert skipped["rlvr/correct_count"] == skipped["rlvr/kept_count"] == 0
+    assert skipped["rlvr/skipped_steps"] == 1
+    assert skipped["rlvr/grader_timeouts"] == skipped["rlvr/grader_errors"] == 0
+    assert "actor/grad_norm" not in skipped
+    assert "no sample to learn from" in run.output
+
+    assert updated["rlvr/kept_count"] == updated["rlvr/correct_count"] > 0
+    assert updated["rlvr/skipped_steps"] == 1
+    assert updated["critic/advantages/max"] == updated["critic/advantages/min"] == 1.0
+    assert updated["actor/grad_norm"] > 0
+
+
+def test_w_reinforce_keeps_all(launch):
+    run = succeeded(
+        launch(
+            "run_tiny_psr_nsr.sh",
+            "algorithm.advantage=weighted",
+            "algorithm.positive_advantage_weight=0.5",
+            "actor_rollout_ref.rollout.n=16",
+            name="weighted",
+        )
+    )
+    for step in (1, 2):
+        metrics = run.metrics[step]
+        assert metrics["rlvr/kept_count"] == 8 * 16
+        assert metrics["rlvr/optimizer_steps"] == 2
+        assert metrics["critic/advantages/min"] == -1.0
+        assert metrics["critic/advantages/max"] == (0.5 if metrics["rlvr/correct_count"] else -1.0)
+
+
+def test_nsr_with_mask_keeps_all_and_learns_from_incorrect_samples(launch):
+    run = succeeded(
+        launch(
+            "run_tiny_psr_nsr.sh",
+            "algorithm.advantage=negative",
+            "algorithm.sample_selection=mask",
+            "actor_rollout_ref.rollout.n=16",
+            name="mask",
+        )
+    )
+    for step in (1, 2):
+        metrics = run.metrics[step]
+        assert metrics["rlvr/kept_count"] == 8 * 16
+        assert metrics["rlvr/effective_examples"] == metrics["rlvr/incorrect_count"]
+        assert metrics["critic/advantages/min"] == -1.0
+        assert metrics["critic/advantages/max"] == (0.0 if metrics["rlvr/correct_count"] else -1.0)
+
+
+def test_grpo_with_kl_loss_positive_learning_weight_and_upstreams_rollouts(launch):
+    run = succeeded(
+        launch(
+            "run_tiny_grpo.sh",
+            "algorithm.positive_learning_weight=0.5",
+            "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
+            "reward.num_workers=1",
+            name="grpo",
+        )
+    )
+    for step in (1, 2):
+        check_step(run.metrics[step])
+        assert run.metrics[step]["rlvr/kept_count"] == SAMPLES
+        assert "actor/kl_loss" in run.metrics[step]
+        assert "timing_s/ref" in run.metrics[step]
+
+
+def test_ppo_with_critic_and_in_reward_kl(launch):
+    run = succeeded(launch("run_tiny_ppo.sh", "trainer.save_freq=2", name="ppo"))
+    for step in (1, 2):
+        check_step(run.metrics[step])
+        assert run.metrics[step]["rlvr/kept_count"] == SAMPLES
+        assert math.isfinite(run.metrics[step]["critic/vf_loss"])
+        assert run.metrics[step]["critic/grad_norm"] > 0
+        assert "actor/reward_kl_penalty" in run.metrics[step]
+    assert (run.folder / "global_step_2" / "critic").is_dir()
+
+
+def test_bad_input_exits_with_2_before_ray_starts(launch):
+    run = launch("run_tiny_psr_nsr.sh", "algorithm.advantage=neutral", "trainer.device=cuda", name="bad")
+    assert run.exit_code == 2
+    problems = [line for line in run.output.splitlines() if line.startswith("config error:")]
+    assert len(problems) == 2
+    assert "Started a local Ray instance" not in run.output

@@ -1,0 +1,40 @@
+"""The verifier inside Ray actors, synchronous and asynchronous, where a signal-based timeout would fail."""
+
+import asyncio
+
+import pytest
+import ray
+
+GOLD = "\\sum_{k=1}^{n} k"  # only the symbolic layer, in its worker processes, can tell
+RIGHT, WRONG = "so \\boxed{\\sum_{k=1}^{n} (k+0)}", "so \\boxed{\\sum_{k=1}^{n} k^2}"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@ray.remote
+class Sync:
+    def grade(self):
+        from rlvr.verify import Verifier
+
+        verifier = Verifier()
+        return [verifier.verify(response, GOLD).correct for response in (RIGHT, WRONG)]
+
+
+@ray.remote
+class Async:
+    async def grade(self):
+        from rlvr.verify import Verifier
+
+        verifier = Verifier()
+        verdicts = await asyncio.gather(*(verifier.averify(response, GOLD) for response in (RIGHT, WRONG)))
+        return [verdict.correct for verdict in verdicts]
+
+
+@pytest.mark.parametrize("actor", [Sync, Async])
+def test_right_and_wrong(cluster, actor):
+    assert ray.get(actor.remote().grade.remote(), timeout=120) == [True, False]
