@@ -5,8 +5,9 @@
     python3 -m rlvr.cluster wait --nodes 2 --gpus-per-node 8       # RAY_ADDRESS says which cluster; exit code 2 if they do not come
     python3 -m rlvr.cluster status
 
-``head`` and ``worker`` stay in the foreground, so stopping one stops that node and nothing else. Deliberately left out: ssh to
-other machines, and autoscaling.
+``head`` and ``worker`` stay in the foreground, so stopping one stops that node and nothing else. They ask for Ray's token
+(``RAY_AUTH_MODE=token``) unless told otherwise, because whoever reaches a Ray cluster runs code on it. Deliberately left out: ssh
+to other machines, and autoscaling.
 """
 
 import argparse
@@ -163,6 +164,10 @@ def connect(deadline: float) -> None:
         _wait_for_port(address, deadline)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except ray.exceptions.AuthenticationError as error:
+        raise ClusterError(
+            f"RAY_ADDRESS={address} asks for a token: export RAY_AUTH_MODE=token, with its token file"
+        ) from error
     except (ConnectionError, RuntimeError) as error:
         raise ClusterError(
             f"no Ray cluster at RAY_ADDRESS={address}: {error}. Start one with scripts/ray_cluster head ADDRESS; "
@@ -206,6 +211,20 @@ def start_command(
     return [*command, *rest]
 
 
+def require_token(role: str) -> None:
+    """Set ``RAY_AUTH_MODE=token`` unless the user set it; a head makes a token where there is none."""
+    mode = os.environ.setdefault("RAY_AUTH_MODE", "token")
+    own = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if role == "head" and mode == "token" and not own:
+        # It prints the token, which nobody needs to see.
+        generate = [sys.executable, "-m", "ray.scripts.scripts", "get-auth-token", "--generate"]
+        subprocess.run(generate, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if mode == "token":
+        print(
+            "Ray asks for its token: the other nodes and the launcher need RAY_AUTH_MODE=token and the same token file"
+        )
+
+
 def count_gpus() -> int | None:
     """GPUs that ``nvidia-smi`` lists, None without it."""
     if not shutil.which("nvidia-smi"):
@@ -241,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.command in ("head", "worker"):
         gpus = args.num_gpus if args.num_gpus is not None else count_gpus()
         command = start_command(args.command, args.address, args.port, args.num_cpus, gpus, rest)
+        require_token(args.command)
         print(" ".join(command), flush=True)
         os.execv(command[0], command)
     if rest:
