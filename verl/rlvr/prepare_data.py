@@ -182,7 +182,8 @@ def convert(own: Path, output: Path, data_source: str) -> int:
     Raises:
         DataError: names the file, every bad line (at most 20) and why; nothing is written then.
     """
-    rows, errors = [], []
+    rows: list[dict[str, Any]] = []
+    errors: list[str] = []
     for number, record in own_records(own):
         try:
             rows.append(question_row(record, len(rows), data_source))
