@@ -17,7 +17,7 @@ logger = logging.getLogger(f"verl.{__name__}")
 
 
 class KeepNewest(CheckpointCallback):
-    """Keeps the ``trainer.max_actor_ckpt_to_keep`` newest checkpoints, null for all."""
+    """Keeps the ``trainer.max_actor_ckpt_to_keep`` newest checkpoints (2 or more), null for all."""
 
     def on_save(
         self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **kwargs: Any

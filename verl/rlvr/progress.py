@@ -8,6 +8,7 @@ began or ended, or when a prompt's samples were finished. Deliberately left out:
 import asyncio
 import functools
 import json
+import math
 import sys
 import threading
 import time
@@ -24,7 +25,9 @@ ASK_WORKERS_S = 5.0  # how long rollout workers may take to say what they do
 LOOK_CLOSER_EVERY_S = 60.0
 NAMESPACE = b"rlvr"
 FRAMES = 8
+START_S = 600.0  # a start (model loading, rollout servers) may take this long, however short the timeout
 
+ROLLOUT = "rollout and reward"
 # Methods of upstream's trainer -> what the phase is called.
 PHASES = {
     "_setup": "start of workers and rollout servers",
@@ -48,7 +51,7 @@ class Progress:
 
     Args:
         trainer: an instance of upstream's ``PPOTrainer``, whose methods in :data:`PHASES` are wrapped.
-        timeout_s: seconds without progress after which it looks closer; None for never.
+        timeout_s: seconds without progress after which it looks closer (see :func:`limit`); None for never.
     """
 
     def __init__(self, trainer: Any, timeout_s: float | None):
@@ -56,17 +59,19 @@ class Progress:
         self.timeout_s = timeout_s
         self.thread_id = threading.get_ident()
         self.phases: list[str] = []
+        self.starting = True
         self.finished = 0
         self.moved_at = time.monotonic()
         self.looked_at: float | None = None
         self.details: list[str] = []
         for method, phase in PHASES.items():
             setattr(trainer, method, self._followed(getattr(trainer, method), phase))
-        trainer.replay_buffer.sample = self._followed(trainer.replay_buffer.sample, "rollout and reward")
+        trainer.replay_buffer.sample = self._followed(trainer.replay_buffer.sample, ROLLOUT)
 
     def _followed(self, method: Callable[..., Any], phase: str) -> Callable[..., Any]:
         @functools.wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
+            self.starting = self.starting and phase != ROLLOUT
             self.phases.append(phase)
             self._moved()
             try:
@@ -93,14 +98,15 @@ class Progress:
         threading.Thread(target=run, name="rlvr-progress", daemon=True).start()
 
     def status(self) -> dict[str, Any]:
-        """``phase``, ``step``, ``idle_s`` (seconds without progress), ``prompts`` (finished, all), ``details`` (lines)."""
+        """What the driver reads: ``phase``, ``step``, ``starting`` (before the first rollout), ``idle_s`` (seconds without progress),
+        ``prompts`` (finished, all), ``details`` (lines), ``at`` (Unix time)."""
         finished, prompts = self._prompts()
         if finished != self.finished:
             self.finished = finished
             self._moved()
         now = time.monotonic()
         idle = now - self.moved_at
-        if self.timeout_s is None or idle < self.timeout_s:
+        if idle < limit(self.timeout_s, self.starting):
             self.details = []
         elif self.looked_at is None or now - self.looked_at > LOOK_CLOSER_EVERY_S:
             self.details = [*self._rollout_workers(), *self._stack()]
@@ -108,6 +114,7 @@ class Progress:
         return {
             "phase": " > ".join(self.phases) or "between phases",
             "step": getattr(self.trainer, "global_steps", 0),
+            "starting": self.starting,
             "idle_s": idle,
             "prompts": [finished, prompts] if prompts else None,
             "details": self.details,
@@ -123,7 +130,7 @@ class Progress:
     def _rollout_workers(self) -> list[str]:
         """What each rollout worker waits for, one line a kind of wait; only while rollouts are under way."""
         manager = getattr(self.trainer, "agent_loop_manager", None)
-        if manager is None or not any("rollout" in phase for phase in self.phases):
+        if manager is None or ROLLOUT not in self.phases:
             return []
         lines = []
         asked = {worker.__ray_call__.remote(waits): worker for worker in manager.agent_loop_workers}
@@ -148,6 +155,13 @@ class Progress:
             return ["the trainer's thread has ended"]
         frames = traceback.extract_stack(frame)[-FRAMES:]
         return ["the trainer is in"] + [f"  {one.filename}:{one.lineno} {one.name}" for one in frames]
+
+
+def limit(timeout_s: float | None, starting: bool) -> float:
+    """Seconds without progress that are too many; infinite for a timeout of None."""
+    if timeout_s is None:
+        return math.inf
+    return max(timeout_s, START_S) if starting else timeout_s
 
 
 def _size(keys: dict[str, set]) -> int:

@@ -1,7 +1,8 @@
 """Watches a run from the driver: a run that stands still says where it waits, a run that lost a worker or a node ends and says so.
 
 A Hydra callback that configs/rlvr.yaml names, so that upstream's entry point runs it. ``trainer.watchdog.timeout_s``: seconds
-without progress after which it speaks (null: never); ``trainer.watchdog.stop``: whether it then ends the run.
+without progress after which it speaks (null: never; a start has ten minutes at least); ``trainer.watchdog.stop``: whether it then
+ends the run.
 
 | exit code | |
 | --- | --- |
@@ -12,7 +13,6 @@ What the trainer does comes from :mod:`rlvr.progress`; workers and nodes from Ra
 which a scheduler does better, and the death of Ray's head, which ends every driver by itself.
 """
 
-import math
 import os
 import signal
 import sys
@@ -40,17 +40,19 @@ SILENT_S = 60.0  # a trainer process that publishes nothing for so long does not
 LAST_EXIT_S = 60.0
 SIGNAL = signal.SIGUSR2  # from the watching thread to the main thread, which is inside ray.get
 ORDERLY = ("RAY_KILL", "OUT_OF_SCOPE", "REF_DELETED")
+OWNER_DIED = "OWNER_DIED"
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A Ray actor of this run; ``cause`` is why it is dead."""
+    """A Ray actor of this run; ``reason`` (Ray's word) and ``cause`` say why it is dead."""
 
     name: str
     state: str
     node_id: str
     pid: int
     cause: str = ""
+    reason: str = ""
     orderly: bool = False
 
 
@@ -75,7 +77,7 @@ def look() -> Cluster:
 
 def read_worker(record: Mapping[str, Any]) -> Worker:
     """A worker from a record of Ray's actor table."""
-    cause, orderly = "", False
+    cause, reason, orderly = "", "", False
     if record["State"] == "DEAD":
         death = record["DeathCause"]
         died = death.actor_died_error_context
@@ -84,11 +86,12 @@ def read_worker(record: Mapping[str, Any]) -> Worker:
         message = death.oom_context.error_message or died.error_message
         cause = message.strip().splitlines()[0] if message.strip() else reason
     return Worker(
-        name=record["ActorClassName"],
+        name=record["ActorClassName"].rsplit(".", 1)[-1],
         state=record["State"],
         node_id=record["Address"]["NodeID"],
         pid=record["Pid"],
         cause=cause,
+        reason=reason,
         orderly=orderly,
     )
 
@@ -96,11 +99,11 @@ def read_worker(record: Mapping[str, Any]) -> Worker:
 def losses(before: Cluster, now: Cluster) -> list[str]:
     """One line for each lost node, with what ran there, and for each worker that died on a living node.
 
-    Lost is what was alive in ``before`` and is dead in ``now``, but for what the run itself ended. A node counts where a worker
-    of this run lived on it: other runs' nodes may come and go.
+    Lost is what was alive in ``before`` and is dead in ``now``, but for what the run itself ended and, beside other losses, what
+    died with its owner. A node counts where a worker of this run lived on it: other runs' nodes may come and go.
     """
     lost_nodes: dict[str, list[str]] = {}
-    lines = []
+    lines, followed = [], []
     for actor_id, worker in before.workers.items():
         if worker.state != "ALIVE":
             continue
@@ -109,12 +112,13 @@ def losses(before: Cluster, now: Cluster) -> list[str]:
         if not alive:
             lost_nodes.setdefault(worker.node_id, []).append(worker.name)
         elif today.state == "DEAD" and not today.orderly:
-            lines.append(f"lost worker {worker.name} (pid {worker.pid}) on node {name}: {today.cause}")
+            line = f"lost worker {worker.name} (pid {worker.pid}) on node {name}: {today.cause}"
+            (followed if today.reason == OWNER_DIED else lines).append(line)
     for node_id, names in lost_nodes.items():
         name = (now.nodes.get(node_id) or before.nodes.get(node_id) or (node_id, False))[0]
         ran = ", ".join(f"{names.count(one)} × {one}" for one in sorted(set(names)))
         lines.insert(0, f"lost node {name}, Ray node {node_id[:8]}, with {ran}")
-    return lines
+    return lines or followed
 
 
 def stall_report(status: Mapping[str, Any] | None, idle_s: float, cluster: Cluster) -> list[str]:
@@ -151,7 +155,7 @@ class Watchdog(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         settings = config.trainer.watchdog
-        self.timeout_s = math.inf if settings.timeout_s is None else float(settings.timeout_s)
+        self.timeout_s = settings.timeout_s
         self.stop = bool(settings.stop)
         self.exit_code = 0
         signal.signal(SIGNAL, self._leave)
@@ -181,9 +185,10 @@ class Watchdog(Callback):
                 return
             status = progress.read_status() if connected else None
             idle = time.monotonic() - started if status is None else status["idle_s"] + time.time() - status["at"]
-            if idle < self.timeout_s:
+            limit = progress.limit(self.timeout_s, status is None or status["starting"])
+            if idle < limit:
                 spoke_at = 0.0
-            elif idle > spoke_at + self.timeout_s:
+            elif idle > spoke_at + limit:
                 spoke_at = idle
                 say(stall_report(status, idle, self.before))
                 if self.stop:
