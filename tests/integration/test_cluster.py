@@ -1,7 +1,9 @@
 """Two Ray nodes on one machine: a run that loses one ends with 76 and resumes; one that hangs says where and ends with 75."""
 
+import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import ROOT
@@ -42,7 +45,7 @@ class TwoNodes:
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         self.environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-        self.folder = folder
+        self.folder, self.ray_folder = folder, Path(f"/tmp/rlvr-ray-{os.getpid()}")
         port, client, *self.agents = free_ports(4)
         # Ray replaces the loopback address by the machine's own; only it knows which.
         self.address = f"127.0.0.1:{port}"
@@ -53,7 +56,7 @@ class TwoNodes:
         command = [str(ROOT / "scripts" / "ray_cluster"), role, address, "--num-gpus=1", "--num-cpus=16", *options]
         command += [f"--dashboard-agent-listen-port={self.agents[agent]}", "--object-store-memory=200000000"]
         if role == "head":  # a socket's path is short; pytest's folders are not
-            command += [f"--temp-dir=/tmp/rlvr-ray-{os.getpid()}", "--include-dashboard=false"]
+            command += [f"--temp-dir={self.ray_folder}", "--include-dashboard=false"]
         with (self.folder / f"{role}.log").open("a") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
 
@@ -74,6 +77,15 @@ class TwoNodes:
         with log.open("w") as file:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
 
+    def lose_worker(self) -> None:
+        """As if its machine had lost power."""
+        assert self.worker is not None
+        family = [psutil.Process(self.worker.pid), *psutil.Process(self.worker.pid).children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.worker.wait()
+
     @staticmethod
     def end(process: subprocess.Popen | None) -> None:
         if process is not None and process.poll() is None:
@@ -92,6 +104,7 @@ def two_nodes(tmp_path) -> Iterator[TwoNodes]:
     finally:
         nodes.end(nodes.worker)
         nodes.end(nodes.head)
+        shutil.rmtree(nodes.ray_folder, ignore_errors=True)
 
 
 def until(condition, run: subprocess.Popen, log: Path) -> None:
@@ -140,7 +153,7 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
     log = tmp_path / "first.log"
     run = two_nodes.run(log, *settings)
     until(tracker.is_file, run, log)
-    two_nodes.end(two_nodes.worker)
+    two_nodes.lose_worker()
     assert run.wait(timeout=120) == 76, log.read_text()[-8000:]
     output = log.read_text()
     assert "watchdog: lost node" in output and "WorkerDict" in output

@@ -98,8 +98,12 @@ class Progress:
         threading.Thread(target=run, name="rlvr-progress", daemon=True).start()
 
     def status(self) -> dict[str, Any]:
-        """What the driver reads: ``phase``, ``step``, ``starting`` (before the first rollout), ``idle_s`` (seconds without progress),
-        ``prompts`` (finished, all), ``details`` (lines), ``at`` (Unix time)."""
+        """What the driver reads.
+
+        Returns:
+            ``phase``, ``step``, ``starting`` (before the first rollout), ``idle_s`` (seconds without progress), ``prompts``
+            (finished, all; None without any), ``details`` (lines of text), ``at`` (Unix time).
+        """
         finished, prompts = self._prompts()
         if finished != self.finished:
             self.finished = finished

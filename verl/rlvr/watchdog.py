@@ -13,6 +13,7 @@ What the trainer does comes from :mod:`rlvr.progress`; workers and nodes from Ra
 which a scheduler does better, and the death of Ray's head, which ends every driver by itself.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -103,7 +104,8 @@ def losses(before: Cluster, now: Cluster) -> list[str]:
     died with its owner. A node counts where a worker of this run lived on it: other runs' nodes may come and go.
     """
     lost_nodes: dict[str, list[str]] = {}
-    lines, followed = [], []
+    lines: list[str] = []
+    followed: list[str] = []
     for actor_id, worker in before.workers.items():
         if worker.state != "ALIVE":
             continue
@@ -210,12 +212,20 @@ class Watchdog(Callback):
         meaning = "a node or worker was lost" if exit_code == EXIT_LOST else "trainer.watchdog.stop=true"
         say([f"stopping the run with exit code {exit_code}: {meaning}"])
         self.exit_code = exit_code
+        atexit.register(self._exit)
         os.kill(os.getpid(), SIGNAL)
         time.sleep(LAST_EXIT_S)
         os._exit(exit_code)
 
     def _leave(self, *_: Any) -> None:
         raise SystemExit(self.exit_code)
+
+    def _exit(self) -> None:
+        """At the interpreter's end: inside ``ray.get``, Ray turns every SystemExit into one with code 1."""
+        ray.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.exit_code)
 
 
 def say(lines: list[str]) -> None:
