@@ -5,6 +5,8 @@ import asyncio
 import pytest
 import ray
 
+from rlvr.doctor import ray_worker
+
 GOLD = "\\sum_{k=1}^{n} k"  # only the symbolic layer, in its worker processes, can tell
 RIGHT, WRONG = "so \\boxed{\\sum_{k=1}^{n} (k+0)}", "so \\boxed{\\sum_{k=1}^{n} k^2}"
 
@@ -38,3 +40,8 @@ class Async:
 @pytest.mark.parametrize("actor", [Sync, Async])
 def test_right_and_wrong(cluster, actor):
     assert ray.get(actor.remote().grade.remote(), timeout=120) == [True, False]
+
+
+def test_the_doctor_s_examination_of_a_worker_is_green(cluster):
+    record = ray.get(ray.remote(ray_worker.examine).remote(), timeout=300)
+    assert [finding.level for finding in ray_worker.check([record], "")] == ["green", "green"], record

@@ -15,6 +15,7 @@ which a scheduler does better, and the death of Ray's head, which ends every dri
 
 import atexit
 import os
+import re
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ import ray
 from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from rlvr import progress
 
@@ -36,7 +38,9 @@ POLL_S = 2.0
 TRAINER_FAILS_FIRST_S = (
     10.0  # after a loss: the time that the trainer has to fail by itself, with a traceback of its own
 )
-RAY_NOTICES_S = 5.0  # after a failure: how long Ray may take to notice that a worker is dead
+RAY_NOTICES_S = 5.0  # after a failure: how long Ray may take to notice that a process is dead
+RAY_NOTICES_A_NODE_S = 60.0  # the same for a node that vanished: Ray waits for several heartbeats
+CONNECTION = re.compile(r"gloo|nccl|connection|unavailable|socket|heartbeat|peer", re.IGNORECASE)
 SILENT_S = 60.0  # a trainer process that publishes nothing for so long does not answer
 LAST_EXIT_S = 60.0
 SIGNAL = signal.SIGUSR2  # from the watching thread to the main thread, which is inside ray.get
@@ -123,6 +127,13 @@ def losses(before: Cluster, now: Cluster) -> list[str]:
     return lines or followed
 
 
+def looks_like_a_loss(error: BaseException) -> bool:
+    """Whether a dead process elsewhere may be behind ``error``: Ray says so, or a connection broke."""
+    if isinstance(error, RayError) and not isinstance(error, RayTaskError):
+        return True
+    return isinstance(error, RayActorError) or bool(CONNECTION.search(str(error).strip().rpartition("\n")[2]))
+
+
 def stall_report(status: Mapping[str, Any] | None, idle_s: float, cluster: Cluster) -> list[str]:
     """Where a run waits, in lines."""
     if status is None:
@@ -167,13 +178,22 @@ class Watchdog(Callback):
         self.ended.set()
         if job_return.status != JobStatus.FAILED or not ray.is_initialized():
             return
-        deadline = time.monotonic() + RAY_NOTICES_S
+        error = job_return._return_value
+        patience = RAY_NOTICES_A_NODE_S if looks_like_a_loss(error) else RAY_NOTICES_S
+        if not self.lost:
+            say(
+                [
+                    f"the run failed with {type(error).__name__}; asking Ray for up to {patience:.0f} s whether it lost something"
+                ]
+            )
+        deadline = time.monotonic() + patience
         while not self.lost and time.monotonic() < deadline:
             self._notice_losses()
             time.sleep(0.5)
-        if self.lost:
-            error = job_return._return_value
-            say([f"the run failed with {type(error).__name__} because of a loss"])
+        if not self.lost and isinstance(error, RayActorError):
+            say([f"lost worker: {str(error).splitlines()[-1]}"])
+        if self.lost or isinstance(error, RayActorError):
+            say([f"stopping the run with exit code {EXIT_LOST}: it failed because of a loss"])
             sys.exit(EXIT_LOST)
 
     def _watch(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hydra.core.utils import JobStatus
 from omegaconf import OmegaConf
 from ray.core.generated import common_pb2
+from ray.exceptions import ActorUnavailableError
 
 from rlvr import progress, watchdog
 from rlvr.watchdog import Cluster, Watchdog, Worker
@@ -122,6 +123,7 @@ def ray_says(monkeypatch):
     monkeypatch.setattr(watchdog, "POLL_S", 0.01)
     monkeypatch.setattr(watchdog, "TRAINER_FAILS_FIRST_S", 0.01)
     monkeypatch.setattr(watchdog, "RAY_NOTICES_S", 0.01)
+    monkeypatch.setattr(watchdog, "RAY_NOTICES_A_NODE_S", 0.01)
     monkeypatch.setattr(watchdog.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(watchdog, "look", lambda: said.cluster)
     monkeypatch.setattr(progress, "read_status", lambda: said.status)
@@ -198,6 +200,30 @@ def test_a_run_that_failed_because_of_a_lost_node_ends_with_76(ray_says, capsys,
         end(dog, JobStatus.FAILED)
     assert left.value.code == 76
     assert "lost node one (10.0.0.1)" in capsys.readouterr().err
+
+
+def test_a_failure_that_ray_calls_a_dead_actor_ends_with_76(ray_says, capsys):
+    dog = start(None, stop=False)
+    with pytest.raises(SystemExit) as left:
+        dog.on_job_end(
+            OmegaConf.create(),
+            SimpleNamespace(status=JobStatus.FAILED, _return_value=ActorUnavailableError("gone", None)),
+        )
+    assert left.value.code == 76
+    assert "lost worker: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "loss"),
+    [
+        (ActorUnavailableError("gone", None), True),
+        (RuntimeError("trace\n[gloo/transport/tcp/pair.cc] Connection closed by peer"), True),
+        (RuntimeError("NCCL error: remote process exited"), True),
+        (ValueError("a connection in the traceback\na verifiable reward is 0 or 1, got 0.5"), False),
+    ],
+)
+def test_what_looks_like_a_loss(error, loss):
+    assert watchdog.looks_like_a_loss(error) is loss
 
 
 def test_a_run_that_failed_by_itself_keeps_its_own_error(ray_says):
