@@ -141,6 +141,7 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
     metrics, tracker = folder / "metrics.jsonl", folder / "latest_checkpointed_iteration.txt"
 
     # The second node is not there: the launcher's wait names what is missing.
+    assert two_nodes.wait("--nodes=1", "--timeout=120").returncode == 0
     absent = two_nodes.wait("--timeout=1")
     assert absent.returncode == 2, absent.stderr
     assert "1 of 2 nodes with 1 GPUs are missing; not there: absent-node" in absent.stderr

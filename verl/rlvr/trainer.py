@@ -49,7 +49,7 @@ class DecomposedTrainer(PPOTrainerSync):
         self.skipped_steps = 0
         self.step_is_skipped = False
         self.training = False  # validation before the first step is a line of its own, step 0
-        Progress(self, config.trainer.watchdog.timeout_s).publish_forever()
+        Progress(self, OmegaConf.select(config, "trainer.watchdog.timeout_s")).publish_forever()
 
     def init(self) -> None:
         super().init()

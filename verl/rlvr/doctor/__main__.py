@@ -31,7 +31,8 @@ def findings(config_name: str, overrides: Sequence[str], with_ray: bool) -> Iter
     on_gpu = config.trainer.device != "cpu" if overrides else driver is not None
     per_node = int(config.trainer.n_gpus_per_node) if overrides else len(driver.gpus) if driver else 1
     yield from host.check(on_gpu, Path(config.trainer.default_local_dir))
-    yield from host.check_ray_cpus(host.cores(), default_ray_cpus(), run.ray_cpus(config), per_node)
+    num_cpus = run.ray_cpus(config) if overrides or not on_gpu else None  # the shipped default is a CPU run
+    yield from host.check_ray_cpus(host.cores(), default_ray_cpus(), num_cpus, per_node)
     yield from gpus.check(driver, per_node if on_gpu else None)
     yield from software.check(software.probe_all(on_gpu), on_gpu, driver.cuda if driver else None)
     if overrides:
