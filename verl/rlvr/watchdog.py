@@ -127,6 +127,12 @@ def losses(before: Cluster, now: Cluster) -> list[str]:
     return lines or followed
 
 
+def standing_still(status: Mapping[str, Any]) -> float:
+    """Seconds without progress: what the trainer says (its details fit that), and its silence if it says nothing any more."""
+    silence = time.time() - status["at"]
+    return status["idle_s"] + (silence if silence > SILENT_S else 0.0)
+
+
 def looks_like_a_loss(error: BaseException) -> bool:
     """Whether a dead process elsewhere may be behind ``error``: Ray says so, or a connection broke."""
     if isinstance(error, RayError) and not isinstance(error, RayTaskError):
@@ -206,7 +212,7 @@ class Watchdog(Callback):
                     self._end(EXIT_LOST)
                 return
             status = progress.read_status() if connected else None
-            idle = time.monotonic() - started if status is None else status["idle_s"] + time.time() - status["at"]
+            idle = time.monotonic() - started if status is None else standing_still(status)
             limit = progress.limit(self.timeout_s, status is None or status["starting"])
             if idle < limit:
                 spoke_at = 0.0

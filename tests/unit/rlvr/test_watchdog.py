@@ -115,6 +115,12 @@ def test_a_report_says_phase_prompts_workers_and_nodes():
     assert "has not started" in watchdog.stall_report(None, 700, workers)[0]
 
 
+def test_a_trainer_that_still_speaks_is_taken_at_its_word():
+    """A second more than it said would be a report without its details."""
+    assert watchdog.standing_still({"idle_s": 44.0, "at": time.time() - 3}) == 44.0
+    assert watchdog.standing_still({"idle_s": 44.0, "at": time.time() - 100}) > 143
+
+
 @pytest.fixture
 def ray_says(monkeypatch):
     """A Ray that answers what the test says; the dog looks every few milliseconds."""
