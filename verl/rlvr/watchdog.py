@@ -187,11 +187,7 @@ class Watchdog(Callback):
         error = job_return._return_value
         patience = RAY_NOTICES_A_NODE_S if looks_like_a_loss(error) else RAY_NOTICES_S
         if not self.lost:
-            say(
-                [
-                    f"the run failed with {type(error).__name__}; asking Ray for up to {patience:.0f} s whether it lost something"
-                ]
-            )
+            say([f"the run failed with {type(error).__name__}; asking Ray what it lost, for up to {patience:.0f} s"])
         deadline = time.monotonic() + patience
         while not self.lost and time.monotonic() < deadline:
             self._notice_losses()

@@ -1,4 +1,4 @@
-"""What is missing from a cluster is named; two real nodes are in tests/integration/test_cluster.py."""
+"""What is missing from a cluster is named; two real nodes are in tests/integration/test_two_nodes.py."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""What the watchdog says and when it ends a run; on the engine in tests/integration/test_cluster.py."""
+"""What the watchdog says and when it ends a run; on the engine in tests/integration/test_two_nodes.py."""
 
 import asyncio
 import signal
