@@ -8,12 +8,12 @@ with 2 if anything is wrong. Deliberately left out: what needs the model's weigh
 """
 
 import argparse
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -43,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"config error: {' '.join(str(error).split())}", file=sys.stderr)
         return preflight.EXIT_CODE
     print(text)
-    report = inspect(config)
+    logging.disable(logging.WARNING)  # verl and vLLM log to stdout while they are imported
+    try:
+        report = inspect(config)
+    finally:
+        logging.disable(logging.NOTSET)
     for title, lines in report.sections.items():
         print(f"\n{title}")
         print("\n".join(f"  {line}" for line in lines))
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.flush()
     for problem in report.problems:
         print(f"config error: {problem}", file=sys.stderr)
-    print(f"\ndry run: {'nothing is wrong' if not report.problems else f'{len(report.problems)} problems'}")
+    print(f"\ndry run: {'nothing is wrong' if not report.problems else f'{len(report.problems)} problem(s)'}")
     return preflight.EXIT_CODE if report.problems else 0
 
 
@@ -62,8 +66,9 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     Raises:
         hydra.errors.HydraException: for an unknown key, group or file.
     """
-    import verl  # noqa: F401  (loads the plugin, whose resolvers the configuration uses)
     from hydra import compose, initialize_config_dir
+
+    import verl  # noqa: F401  (loads the plugin, whose resolvers the configuration uses)
 
     parser = argparse.ArgumentParser(prog="rlvr.launch.dry_run")
     parser.add_argument("--config-dir", type=Path, default=Path("configs"))
@@ -87,15 +92,17 @@ def inspect(config: DictConfig) -> Report:
     fields, shape = None, None
     try:
         fields, source = shapes.find_config(model)
-        report.notes.append(f"model {model}: config from {source}" if fields else f"model: {source}; it was left out of the checks")
+        report.notes.append(
+            f"model {model}: config from {source}" if fields else f"model: {source}; it was left out of the checks"
+        )
         shape = shapes.shape_of(fields) if fields else None
     except (OSError, ValueError) as error:
         report.notes.append(f"model {model}: {error}")
     report.problems += validate.check(config, fields, critic=critic, reference=reference)
     settings = memory_settings(config, shape, critic=critic, reference=reference) if shape else None
     if settings is not None:
-        report.sections["Memory of one GPU, GiB (an estimate, not compared with a GPU run: docs/hardware.md)"] = memory_lines(
-            settings, config
+        report.sections["Memory of one GPU, GiB (an estimate, not compared with a GPU run: docs/hardware.md)"] = (
+            memory_lines(settings, config)
         )
     try:
         report.sections["Plan"] = plan_lines(config, settings)
@@ -114,10 +121,16 @@ def memory_lines(settings: memory.Settings, config: DictConfig) -> list[str]:
     found = memory.estimate(settings, gpu)
     lines = []
     for phase, parts in found.phases.items():
-        details = " · ".join(f"{name} {value / memory.GIB:.1f}" for name, value in parts.items() if value >= 0.05 * memory.GIB)
+        details = " · ".join(
+            f"{name} {value / memory.GIB:.1f}" for name, value in parts.items() if value >= 0.05 * memory.GIB
+        )
         lines.append(f"{phase:<16}{found.peak(phase) / memory.GIB:6.1f}   {details}")
-    lines.append(f"{'KV cache':<16}{'':6}   {found.kv_tokens} tokens = {found.sequences:.1f} sequences of full length at once")
-    lines.append(f"{'main memory':<16}{found.host / memory.GIB:6.1f}   for each GPU: what is offloaded, the reference model")
+    lines.append(
+        f"{'KV cache':<16}{'':6}   {found.kv_tokens} tokens = {found.sequences:.1f} sequences of full length at once"
+    )
+    lines.append(
+        f"{'main memory':<16}{found.host / memory.GIB:6.1f}   for each GPU: what is offloaded, the reference model"
+    )
     if found.fits:
         return [*lines, f"fits into {size} GiB; the highest peak is {found.worst}"]
     lines.append(f"does NOT fit into {size} GiB: {found.shortage / memory.GIB:.1f} GiB are missing. What helps most:")
@@ -136,7 +149,9 @@ def plan_lines(config: DictConfig, settings: memory.Settings | None) -> list[str
     rows = {key: sum(map(preflight.rows, preflight.files(config.data[key]))) for key in ("train_files", "val_files")}
     lines = plan_of(config, questions=rows["train_files"], validation_questions=rows["val_files"]).lines()
     if settings is not None:
-        lines.append(f"disk           {checkpoint_bytes(settings) / 1e9:.0f} GB a checkpoint (trainer.max_actor_ckpt_to_keep)")
+        lines.append(
+            f"disk           {checkpoint_bytes(config, settings) / 1e9:.0f} GB a checkpoint (trainer.max_actor_ckpt_to_keep)"
+        )
     return lines
 
 

@@ -298,7 +298,7 @@ def changes(settings: Settings, gpu: float) -> Iterator[tuple[str, Settings]]:
     if not actor.checkpointing:
         changed = replace(actor, checkpointing=True)
         yield f"{model}enable_gradient_checkpointing=true", replace(settings, actor=changed)
-    if not (actor.offload_policy or actor.param_offload and actor.optimizer_offload):
+    if not (actor.offload_policy or (actor.param_offload and actor.optimizer_offload)):
         changed = replace(actor, param_offload=True, optimizer_offload=True)
         both = f"{prefix}fsdp_config.param_offload=true {prefix}fsdp_config.optimizer_offload=true"
         yield both, replace(settings, actor=changed)

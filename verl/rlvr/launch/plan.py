@@ -73,7 +73,8 @@ class Plan:
     def lines(self) -> list[str]:
         """One fact a line."""
         kept = {"all": "all are learned from"}.get(
-            self.learns_from, f"at an accuracy of {self.accuracy:.0%} the {self.kept} {self.learns_from} are learned from"
+            self.learns_from,
+            f"at an accuracy of {self.accuracy:.0%} the {self.kept} {self.learns_from} are learned from",
         )
         epochs = self.steps / self.steps_per_epoch if self.steps_per_epoch else 0
         return [

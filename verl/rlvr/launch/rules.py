@@ -30,7 +30,10 @@ def check_token_budgets(config: Any, *, critic: bool) -> Iterator[str]:
         key = "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu"
         budgets[key] = (actor, model.rollout.log_prob_max_token_len_per_gpu)
     if model.ref.log_prob_use_dynamic_bsz:
-        budgets["actor_rollout_ref.ref.log_prob_max_token_len_per_gpu"] = (actor, model.ref.log_prob_max_token_len_per_gpu)
+        budgets["actor_rollout_ref.ref.log_prob_max_token_len_per_gpu"] = (
+            actor,
+            model.ref.log_prob_max_token_len_per_gpu,
+        )
     if critic and config.critic.use_dynamic_bsz:
         budgets["critic.ppo_max_token_len_per_gpu"] = (config.critic, config.critic.ppo_max_token_len_per_gpu)
     sequence = sequence_tokens(config)
@@ -66,7 +69,10 @@ def check_parallelism(config: Any, shape: Shape | None) -> Iterator[str]:
     if gpus % parallel:
         yield f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel} does not divide the {gpus} GPUs"
     if shape is not None:
-        for key, size in (("rollout.tensor_model_parallel_size", tensor), ("actor.ulysses_sequence_parallel_size", parallel)):
+        for key, size in (
+            ("rollout.tensor_model_parallel_size", tensor),
+            ("actor.ulysses_sequence_parallel_size", parallel),
+        ):
             if shape.heads % size:
                 yield f"actor_rollout_ref.{key}={size} does not divide the model's {shape.heads} attention heads"
     samples = model.actor.ppo_mini_batch_size * model.rollout.n

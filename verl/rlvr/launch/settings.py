@@ -17,7 +17,11 @@ def memory_settings(config: Any, shape: Shape, *, critic: bool, reference: bool)
     Raises:
         ValueError: for a parameter type that it does not know; names the key.
     """
-    actor, rollout, model = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout, config.actor_rollout_ref.model
+    actor, rollout, model = (
+        config.actor_rollout_ref.actor,
+        config.actor_rollout_ref.rollout,
+        config.actor_rollout_ref.model,
+    )
     sequence = sequence_tokens(config)
     world = config.trainer.n_gpus_per_node * config.trainer.nnodes
     shards = world if actor.fsdp_config.fsdp_size <= 0 else min(world, actor.fsdp_config.fsdp_size)
@@ -96,11 +100,12 @@ def plan_of(config: Any, *, questions: int, validation_questions: int) -> Plan:
     )
 
 
-def checkpoint_bytes(settings: Settings) -> float:
+def checkpoint_bytes(config: Any, settings: Settings) -> float:
     """Bytes on disk of one checkpoint: parameters and Adam's values as trained, and a Hugging Face folder in bf16."""
     engines = [settings.actor, *([settings.critic] if settings.critic else [])]
     states = sum((one.parameters + 2 * one.trainable) * one.master_bytes for one in engines)
-    return states + 2 * settings.shape.parameters
+    exported = "hf_model" in config.actor_rollout_ref.actor.checkpoint.save_contents
+    return states + (2 * settings.shape.parameters if exported else 0)
 
 
 def _engine(section: Any, fsdp: Any, model: Any, **fields: Any) -> Engine:
