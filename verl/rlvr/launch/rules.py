@@ -35,7 +35,8 @@ def check_token_budgets(config: Any, *, critic: bool) -> Iterator[str]:
             model.ref.log_prob_max_token_len_per_gpu,
         )
     if critic and config.critic.use_dynamic_bsz:
-        budgets["critic.ppo_max_token_len_per_gpu"] = (config.critic, config.critic.ppo_max_token_len_per_gpu)
+        key = "critic.ppo_infer_max_token_len_per_gpu"
+        budgets[key] = (config.critic.fsdp, config.critic.ppo_infer_max_token_len_per_gpu)
     sequence = sequence_tokens(config)
     for key, (engine, budget) in budgets.items():
         parallel = engine.ulysses_sequence_parallel_size

@@ -47,8 +47,8 @@ def memory_settings(config: Any, shape: Shape, *, critic: bool, reference: bool)
             parameters=shape.value_parameters,
             trainable=shape.value_parameters,
             logits=1,
-            tokens=_tokens(config.critic, "ppo", sequence),
-            inference_tokens=_tokens(config.critic, "forward", sequence),
+            tokens=_tokens(config.critic, "ppo_infer", sequence),  # verl takes one budget for both
+            inference_tokens=_tokens(config.critic, "ppo_infer", sequence),
             entropy=False,
         )
     return Settings(

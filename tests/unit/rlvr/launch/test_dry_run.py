@@ -145,6 +145,9 @@ def test_a_launcher_resolves_to_the_papers_settings_and_fits(capsys, gpu, data, 
     assert {key: OmegaConf.select(config, key) for key in expected} == expected
     assert config.trainer.n_gpus_per_node == 8 and config.trainer.device == "cuda"
     assert config.ray_kwargs.ray_init.num_cpus == 16
+    longest = config.data.max_prompt_length + config.data.max_response_length
+    assert config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu == max(16384, longest)
+    assert config.critic.ppo_infer_max_token_len_per_gpu == max(16384, longest), "what verl reads for the critic"
     assert "fits into 79.0 GiB" in output and "NOT" not in output
     assert "epochs of 7 steps (7500 questions)" in output
     assert ("critic update" in output) == (method == "ppo")

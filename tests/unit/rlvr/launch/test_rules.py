@@ -42,8 +42,8 @@ def config(*overrides: str):
             },
             "critic": {
                 "use_dynamic_bsz": True,
-                "ppo_max_token_len_per_gpu": 4096,
-                "ulysses_sequence_parallel_size": 1,
+                "ppo_infer_max_token_len_per_gpu": 4096,
+                "fsdp": {"ulysses_sequence_parallel_size": 1},
                 "model": {"lora_rank": 0},
             },
         }
@@ -64,7 +64,7 @@ def test_what_is_right_passes():
         ("actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4095", "set it to 4096 or more"),
         ("actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=1", "rollout.log_prob_max_token_len_per_gpu=1"),
         ("actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=1", "ref.log_prob_max_token_len_per_gpu=1"),
-        ("critic.ppo_max_token_len_per_gpu=4000", "critic.ppo_max_token_len_per_gpu=4000"),
+        ("critic.ppo_infer_max_token_len_per_gpu=4000", "critic.ppo_infer_max_token_len_per_gpu=4000"),
         ("actor_rollout_ref.rollout.max_model_len=4000", "rollout.max_model_len=4000"),
         ("actor_rollout_ref.rollout.max_model_len=5000", "4096 positions"),
         ("actor_rollout_ref.rollout.tensor_model_parallel_size=8", "28 attention heads"),
