@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from rlvr import preflight
-from rlvr.launch import memory, shapes, validate
+from rlvr.launch import advice, memory, shapes, validate
 from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
 
 
@@ -134,7 +134,7 @@ def memory_lines(settings: memory.Settings, config: DictConfig) -> list[str]:
     if found.fits:
         return [*lines, f"fits into {size} GiB; the highest peak is {found.worst}"]
     lines.append(f"does NOT fit into {size} GiB: {found.shortage / memory.GIB:.1f} GiB are missing. What helps most:")
-    for override, after in memory.helps(settings, gpu):
+    for override, after in advice.helps(settings, gpu):
         verdict = "then it fits" if after.fits else f"then {after.shortage / memory.GIB:.1f} GiB are missing"
         lines.append(f"  {override}   {verdict}")
     return lines

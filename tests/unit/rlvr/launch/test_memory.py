@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlvr.launch import memory
+from rlvr.launch import advice, memory
 from rlvr.launch.memory import GIB, Engine, Rollout, Settings
 from rlvr.launch.shapes import KNOWN, Shape, shape_of
 
@@ -121,7 +121,7 @@ def test_knobs_make_it_fit():
     gpu = 139 * GIB
     tight = settings(shards=1, foreach=True, param_offload=True, optimizer_offload=True)
     assert not memory.estimate(tight, gpu).fits
-    knobs = memory.helps(tight, gpu)
+    knobs = advice.helps(tight, gpu)
     assert [override for override, _ in knobs] == [
         "actor_rollout_ref.actor.optim.override_optimizer_config={fused:true}",
         "actor_rollout_ref.actor.fsdp_config.offload_policy=true",
@@ -134,7 +134,7 @@ def test_a_share_of_vllm_that_is_too_small_or_too_large_is_set_right():
         wrong = settings()
         wrong = replace(wrong, rollout=replace(wrong.rollout, share=share))
         assert not memory.estimate(wrong, 80 * GIB).fits
-        (override, after), *_ = memory.helps(wrong, 80 * GIB)
+        (override, after), *_ = advice.helps(wrong, 80 * GIB)
         assert override.startswith("actor_rollout_ref.rollout.gpu_memory_utilization=")
         assert after.fits
 
@@ -142,7 +142,7 @@ def test_a_share_of_vllm_that_is_too_small_or_too_large_is_set_right():
 def test_fused_kernels_are_offered_only_where_they_work():
     small_gpu = 20 * GIB
     for shape, offered in ((QWEN_4B, True), (QWEN_7B, False)):
-        overrides = [override for override, _ in memory.changes(settings(shape, tokens=32768), small_gpu)]
+        overrides = [override for override, _ in advice.changes(settings(shape, tokens=32768), small_gpu)]
         assert any("use_fused_kernels" in override for override in overrides) == offered
 
 
@@ -201,7 +201,7 @@ def test_offloading_and_checkpointing_never_need_more_on_the_gpu(chosen):
 def test_no_part_is_negative_and_knobs_help(chosen, gib):
     found = memory.estimate(chosen, gib * GIB)
     assert all(part >= 0 for parts in found.phases.values() for part in parts.values())
-    knobs = memory.helps(chosen, gib * GIB)
+    knobs = advice.helps(chosen, gib * GIB)
     assert len(knobs) <= 2
     assert all(after.shortage < found.shortage for _, after in knobs)
     if found.fits:
