@@ -177,10 +177,11 @@ def weight_sync(settings: Settings) -> Parts:
     lora = actor.trainable < actor.parameters
     own = resident(actor, settings.shards, between_phases=not lora)  # adapters are collected from a loaded model
     own["optimizer"] = resident(actor, settings.shards, between_phases=True)["optimizer"]
+    tensor = 0 if lora else shape.embedding * actor.master_bytes  # gathered whole; adapters are gathered in main memory
     return {
         "rollout weights": rollout_weights(settings),
         "vLLM's runtime": VLLM_RUNTIME,
-        "bucket and one tensor": settings.rollout.bucket + max(shape.embedding, shape.layer) * actor.master_bytes,
+        "bucket and one tensor": settings.rollout.bucket + tensor,
         **own,
         **waiting(settings.critic, settings.shards),
         "processes": PROCESSES,

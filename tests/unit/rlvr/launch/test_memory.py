@@ -107,6 +107,10 @@ def test_adapters_are_all_that_lora_trains():
     update = memory.estimate(lora, 80 * GIB).phases["actor update"]
     assert update["gradients"] == 4 * adapters and update["optimizer"] == 8 * adapters
     assert update["weights"] == 4 * (QWEN_7B.parameters + adapters)
+    sync = memory.estimate(lora, 80 * GIB).phases["weights to vLLM"]
+    assert sync["bucket and one tensor"] == lora.rollout.bucket
+    in_full = memory.estimate(settings(), 80 * GIB).phases["weights to vLLM"]
+    assert in_full["bucket and one tensor"] == lora.rollout.bucket + 4 * 152_064 * 3584
 
 
 def test_torchs_default_optimizer_copies_all_parameters():
