@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # GRPO on the tiny model, on this machine's CPU.   bash run_tiny_grpo.sh [key=value …]
 set -euo pipefail
-cd "$(dirname "$0")" && source scripts/env_cpu.sh
+cd "$(dirname "$0")" && source scripts/env_cpu.sh && source scripts/launch.sh
 
 lr=3e-5
 kl_loss_coef=0.001
 positive_learning_weight=null   # a weight below 1 on the loss of correct samples
 steps=20
 
-python3 -m verl.trainer.main_ppo --config-dir=configs --config-name=grpo base_model=tiny machine=cpu \
+launch --config-name=grpo base_model=tiny machine=cpu \
     algorithm.positive_learning_weight=$positive_learning_weight \
     actor_rollout_ref.actor.optim.lr=$lr \
     actor_rollout_ref.actor.kl_loss_coef=$kl_loss_coef \

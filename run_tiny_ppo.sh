@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # PPO with a critic on the tiny model, on this machine's CPU.   bash run_tiny_ppo.sh [key=value …]
 set -euo pipefail
-cd "$(dirname "$0")" && source scripts/env_cpu.sh
+cd "$(dirname "$0")" && source scripts/env_cpu.sh && source scripts/launch.sh
 
 lr=3e-5
 critic_lr=1e-3
@@ -9,7 +9,7 @@ kl_coef=0.001
 positive_learning_weight=null   # a weight below 1 on the loss of correct samples
 steps=20
 
-python3 -m verl.trainer.main_ppo --config-dir=configs --config-name=ppo base_model=tiny machine=cpu \
+launch --config-name=ppo base_model=tiny machine=cpu \
     algorithm.positive_learning_weight=$positive_learning_weight \
     algorithm.kl_ctrl.kl_coef=$kl_coef \
     actor_rollout_ref.actor.optim.lr=$lr \

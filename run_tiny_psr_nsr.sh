@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # PSR, NSR or W-REINFORCE on the tiny model, on this machine's CPU.   bash run_tiny_psr_nsr.sh [key=value …]
 set -euo pipefail
-cd "$(dirname "$0")" && source scripts/env_cpu.sh
+cd "$(dirname "$0")" && source scripts/env_cpu.sh && source scripts/launch.sh
 
 advantage=negative   # NSR
 # advantage=positive   # PSR
@@ -10,7 +10,7 @@ positive_advantage_weight=0.1   # λ, for W-REINFORCE only
 lr=3e-5
 steps=20
 
-python3 -m verl.trainer.main_ppo --config-dir=configs --config-name=psr_nsr base_model=tiny machine=cpu \
+launch --config-name=psr_nsr base_model=tiny machine=cpu \
     algorithm.advantage=$advantage \
     algorithm.positive_advantage_weight=$positive_advantage_weight \
     actor_rollout_ref.actor.optim.lr=$lr \

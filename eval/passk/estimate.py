@@ -80,7 +80,7 @@ def estimate(name: str, tally: Tally, ks: Sequence[int], majority: bool) -> Esti
     c = np.array([question.c for question in used])
     if max(ks) > n.max():
         raise ValueError(f"{name}: pass@{max(ks)} needs {max(ks)} samples of a question, the most is {n.max()}")
-    columns = [_pass_column(n, c, k) for k in ks]
+    columns = [pass_column(n, c, k) for k in ks]
     votes = [_majority(question, ks) for question in used] if majority else []
     majority_columns = [(_masked(column), np.isfinite(column).astype(float)) for column in np.array(votes).T]
     one = np.ones(len(used))
@@ -117,7 +117,7 @@ def difference(name: str, tally: Tally, baseline_name: str, baseline: Tally, ks:
     columns = []
     possible = [k for k in ks if (np.minimum(n, other_n) >= k).any()]
     for k in possible:
-        (value, has), (other_value, other_has) = _pass_column(n, c, k), _pass_column(other_n, other_c, k)
+        (value, has), (other_value, other_has) = pass_column(n, c, k), pass_column(other_n, other_c, k)
         both = has * other_has
         columns.append(((value - other_value) * both, both))
     columns.append((c / n - other_c / other_n, np.ones(len(shared))))
@@ -129,7 +129,7 @@ def _usable(tally: Tally, key: int | str) -> bool:
     return key in tally.questions and tally.questions[key].n > 0
 
 
-def _pass_column(n: NDArray[np.integer], c: NDArray[np.integer], k: int) -> tuple[Floats, Floats]:
+def pass_column(n: NDArray[np.integer], c: NDArray[np.integer], k: int) -> tuple[Floats, Floats]:
     """(pass@k of each question or 0, whether the question has k samples)."""
     values = np.zeros(len(n))
     for size in np.unique(n[n >= k]):

@@ -23,27 +23,27 @@ def plot_curves(estimates: Sequence[Estimate], path: Path, title: str) -> None:
 
 def curves_svg(estimates: Sequence[Estimate], title: str) -> str:
     """The same picture as SVG text."""
-    return _svg(_curves(estimates, title))
+    return svg_text(_curves(estimates, title))
 
 
 def solve_rates_svg(solve_rates: Mapping[str, Sequence[float]]) -> str:
     """A histogram of the questions' solve rates, one panel a model, as SVG text."""
-    figure, axes = _figure(1, len(solve_rates), figsize=(4.2 * len(solve_rates), 3.0), sharey=True, squeeze=False)
+    figure, axes = new_figure(1, len(solve_rates), figsize=(4.2 * len(solve_rates), 3.0), sharey=True, squeeze=False)
     for panel, (name, rates) in zip(axes[0], solve_rates.items()):
         panel.hist(np.asarray(rates) * 100, bins=np.linspace(0, 100, BINS + 1))
-        panel.set_title(_plain(name), fontsize=10)
+        panel.set_title(plain(name), fontsize=10)
         panel.set_xlabel("solved samples of a question, %")
     axes[0][0].set_ylabel("questions")
-    return _svg(figure)
+    return svg_text(figure)
 
 
 def _curves(estimates: Sequence[Estimate], title: str) -> Any:
-    figure, axes = _figure(figsize=(6.4, 4.2))
+    figure, axes = new_figure(figsize=(6.4, 4.2))
     for estimate in estimates:
         ks = list(estimate.pass_at_k)
         values: list[Statistic] = list(estimate.pass_at_k.values())
         (line,) = axes.plot(
-            ks, [100 * one.value for one in values], marker="o", markersize=4, label=_plain(estimate.name)
+            ks, [100 * one.value for one in values], marker="o", markersize=4, label=plain(estimate.name)
         )
         low, high = [100 * one.low for one in values], [100 * one.high for one in values]
         axes.fill_between(ks, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
@@ -54,13 +54,13 @@ def _curves(estimates: Sequence[Estimate], title: str) -> Any:
     axes.set_ylim(top=101)
     axes.set_xlabel("k")
     axes.set_ylabel("pass@k, %")
-    axes.set_title(_plain(title))
+    axes.set_title(plain(title))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     return figure
 
 
-def _figure(*shape: int, **settings: Any) -> tuple[Any, Any]:
+def new_figure(*shape: int, **settings: Any) -> tuple[Any, Any]:
     """A figure that no window and no global state knows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -71,12 +71,12 @@ def _figure(*shape: int, **settings: Any) -> tuple[Any, Any]:
     return figure, figure.subplots(*shape, **settings)
 
 
-def _svg(figure: Any) -> str:
+def svg_text(figure: Any) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg")
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A file's name may hold a dollar sign, which matplotlib would read as mathematics."""
     return text.replace("$", r"\$")

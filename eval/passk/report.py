@@ -16,8 +16,9 @@ import html
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from passk.estimate import Difference, Estimate, Statistic
@@ -51,9 +52,13 @@ def write_report(
 
 
 def page(
-    tallies: dict[str, Tally], estimates: Sequence[Estimate], differences: Sequence[Difference], title: str
+    tallies: dict[str, Tally],
+    estimates: Sequence[Estimate],
+    differences: Sequence[Difference],
+    title: str,
+    pictures: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The report as one HTML document."""
+    """The report as one HTML document; ``pictures`` are further ones, heading -> SVG made by us."""
     browser = browser_data(tallies)
     rates = {name: [one.c / one.n for one in counts.questions.values() if one.n] for name, counts in tallies.items()}
     template = PAGE.read_text(encoding="utf-8")
@@ -64,6 +69,9 @@ def page(
         "@TITLE@": html.escape(title),
         "@SUMMARY@": _summary(tallies),
         "@TABLE@": _table(estimates),
+        "@PICTURES@": "".join(
+            f'<h2>{html.escape(heading)}</h2><div class="wide">{svg}</div>' for heading, svg in pictures.items()
+        ),
         "@DIFFERENCES@": _differences(differences),
         "@CURVES@": curves_svg(estimates, title),
         "@HISTOGRAM@": solve_rates_svg(rates),

@@ -72,7 +72,7 @@ class TwoNodes:
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
 
     def run(self, log: Path, *settings: str) -> subprocess.Popen:
-        environment = self.environment | {"RAY_ADDRESS": self.address}
+        environment = self.environment | {"RAY_ADDRESS": self.address, "NNODES": "2", "GPUS_PER_NODE": "1"}
         command = ["bash", str(ROOT / "run_tiny_psr_nsr.sh"), *settings]
         with log.open("w") as file:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
@@ -126,7 +126,6 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
         f"actor_rollout_ref.model.path={tiny}/model",
         f"trainer.default_local_dir={folder}",
         f"reward.custom_reward_function.path={tmp_path}/reward.py",
-        "trainer.nnodes=2",
         "trainer.total_training_steps=1000",
         "trainer.save_freq=1",
         "trainer.max_actor_ckpt_to_keep=2",

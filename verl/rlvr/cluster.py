@@ -24,11 +24,11 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from rlvr.launch.cpus import allowed, for_ray
+
 EXIT_CODE = 2
 PORT = 6379
 POLL_S = 2.0
-# verl reserves 3 logical CPUs a GPU, and rollout workers, TransferQueue and the trainer take some beside them.
-CPUS_PER_GPU, CPUS_BESIDE = 4, 12
 LOCAL_ONLY = ("num_cpus", "num_gpus", "resources", "object_store_memory")
 
 
@@ -203,7 +203,7 @@ def start_command(
     else:
         command += [f"--address={address if ':' in address else f'{address}:{port}'}"]
     if cpus is None and gpus is not None:
-        cpus = max(CPUS_PER_GPU * gpus + CPUS_BESIDE, len(os.sched_getaffinity(0)))
+        cpus = for_ray(gpus, allowed())
     if cpus is not None:
         command.append(f"--num-cpus={cpus}")
     if gpus is not None:

@@ -14,6 +14,7 @@ proves it in the process that trains.
 | vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/vllm_server.py |
 | reward | ``reward.custom_reward_function`` = pkg://rlvr.reward, compute_score | rlvr/reward.py |
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
+| token budgets | ``${token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
 | validation before Ray | ``hydra.callbacks.preflight`` | rlvr/preflight.py |
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
 | weights that stay loadable on the CPU | vLLM entry point ``rlvr_cpu`` | rlvr/cpu/vllm.py |
@@ -26,6 +27,7 @@ import wrapt
 from omegaconf import OmegaConf
 
 from rlvr import cpu, prompts
+from rlvr.launch import tokens
 
 # Each name is registered at the moment when verl itself imports the registry: a process that needs no trainer does not pay for
 # importing one. (wrapt calls the function right after the named module was imported, or at once if it already is.)
@@ -56,6 +58,8 @@ def register_vllm_server(replica: ModuleType) -> None:
 
 
 OmegaConf.register_new_resolver("prompt_template", prompts.chat_template, replace=True)
+OmegaConf.register_new_resolver("token_budget", tokens.token_budget, replace=True)
+OmegaConf.register_new_resolver("sequence_tokens", tokens.whole_sequence, replace=True)
 
 if cpu.chosen():
     importlib.import_module("rlvr.cpu.platform")
@@ -90,5 +94,6 @@ def missing_registrations() -> list[str]:
         "policy loss decomposed": "decomposed" in POLICY_LOSS_REGISTRY,
         "trainer decomposed": "decomposed" in trainer_base.TRAINER_REGISTRY,
         "resolver prompt_template": OmegaConf.has_resolver("prompt_template"),
+        "resolver token_budget": OmegaConf.has_resolver("token_budget"),
     }
     return [name for name, known in expected.items() if not known]

@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.advantages import MODES
+from rlvr.launch import rules, shapes
 from rlvr.prompts import TEMPLATES
 from rlvr.selection import ESTIMATOR, SELECTIONS
 
@@ -50,10 +52,20 @@ class Preflight(Callback):
             sys.exit(EXIT_CODE)
 
 
-def check(config: DictConfig) -> list[str]:
-    """All problems of a configuration, one line each; empty when it may run."""
+def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
+    """All problems of a configuration, one line each; empty when it may run. ``gpu``: also whether this machine has one."""
     problems: list[str] = []
-    for part in (check_plugin, check_algorithm, check_device, check_model, check_data, check_reward, check_watch):
+    parts = (
+        check_plugin,
+        check_algorithm,
+        check_device,
+        check_model,
+        check_limits,
+        check_data,
+        check_reward,
+        check_watch,
+    )
+    for part in (*parts, check_gpu) if gpu else parts:
         try:
             problems.extend(part(config))
         except (ConfigError, OmegaConfBaseException) as error:
@@ -101,8 +113,6 @@ def check_algorithm(config: DictConfig) -> Iterator[str]:
 
 
 def check_device(config: DictConfig) -> Iterator[str]:
-    import torch
-
     from rlvr import cpu
 
     device = config.trainer.device
@@ -110,9 +120,17 @@ def check_device(config: DictConfig) -> Iterator[str]:
         yield "trainer.device=cpu needs VERL_PLATFORM=cpu in the environment: source scripts/env_cpu.sh"
     if device != "cpu" and cpu.chosen():
         yield f"trainer.device={device} but VERL_PLATFORM=cpu is set: unset it, or choose machine=cpu"
+
+
+def check_gpu(config: DictConfig) -> Iterator[str]:
+    import torch
+
+    from rlvr import cpu
+
+    if cpu.chosen():
         return
     on_cluster = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address")
-    if device == "cuda" and not on_cluster and not torch.cuda.is_available():
+    if config.trainer.device == "cuda" and not on_cluster and not torch.cuda.is_available():
         yield "trainer.device=cuda but torch sees no GPU on this machine: choose machine=cpu"
 
 
@@ -128,17 +146,32 @@ def check_model(config: DictConfig) -> Iterator[str]:
         yield f"actor_rollout_ref.model.path={path} does not exist{hint}"
 
 
+def check_limits(config: DictConfig) -> Iterator[str]:
+    """Token budgets, lengths and sizes that verl would only stumble over in the middle of a run."""
+    from verl.trainer.ppo.utils import need_critic
+
+    try:
+        fields, _ = shapes.find_config(config.actor_rollout_ref.model.path)
+        shape = shapes.shape_of(fields) if fields else None
+    except (OSError, ValueError):
+        shape = None  # a folder that is no model is named above; of an unknown kind of model nothing is demanded
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # verl warns of every method without a critic
+        critic = need_critic(config)
+    yield from rules.check(config, shape, critic=critic)
+
+
 def check_data(config: DictConfig) -> Iterator[str]:
     yield from _one_of("data.prompt_template_type", config.data.prompt_template_type, sorted(TEMPLATES))
-    rows = 0
+    questions = 0
     for key in ("train_files", "val_files"):
-        for file in _files(config.data[key]):
+        for file in files(config.data[key]):
             problems = list(_check_file(f"data.{key}", file, config.data.prompt_key))
             yield from problems
             if key == "train_files" and not problems:
-                rows += _rows(file)
-    if 0 < rows < config.data.train_batch_size:
-        yield f"data.train_batch_size={config.data.train_batch_size} but data.train_files hold only {rows} questions"
+                questions += rows(file)
+    if 0 < questions < config.data.train_batch_size:
+        yield f"data.train_batch_size={config.data.train_batch_size} but data.train_files hold only {questions} questions"
 
 
 def check_reward(config: DictConfig) -> Iterator[str]:
@@ -189,18 +222,24 @@ def _weight(key: str, value: Any) -> Iterator[str]:
         yield f"{key}={value} must be a number that is not negative"
 
 
-def _files(value: Any) -> list[str]:
+def files(value: Any) -> list[str]:
+    """One file, or several."""
     return [value] if isinstance(value, str) else [str(file) for file in value]
 
 
-def _rows(file: str) -> int:
+def rows(file: str) -> int:
+    """Questions in a data file.
+
+    Raises:
+        OSError, ValueError: if it cannot be read.
+    """
     return pq.ParquetFile(file).metadata.num_rows if file.endswith(".parquet") else sum(1 for _ in open(file, "rb"))
 
 
 def _check_file(key: str, file: str, prompt_key: str) -> Iterator[str]:
     if not Path(file).is_file():
-        hint = "; make it with `python -m rlvr.tiny`" if file.startswith("data/tiny/") else ""
-        yield f"{key}: {file} does not exist{hint}"
+        command = "python -m rlvr.tiny" if file.startswith("data/tiny/") else "scripts/prepare_data"
+        yield f"{key}: {file} does not exist; make it with `{command}`"
         return
     try:
         record = _first_record(file)
@@ -252,7 +291,7 @@ def _one_record_per_source(config: DictConfig) -> dict[str, dict[str, Any]]:
     """Only from files that :func:`check_data` accepts."""
     found: dict[str, dict[str, Any]] = {}
     for key in ("train_files", "val_files"):
-        for file in _files(config.data[key]):
+        for file in files(config.data[key]):
             if any(_check_file(key, file, config.data.prompt_key)):
                 continue
             for record in _records(file):

@@ -93,10 +93,10 @@ def test_gpu_config_without_a_gpu(config, monkeypatch):
     monkeypatch.delenv("VERL_PLATFORM")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    (problem,) = preflight.check_device(composed)
+    (problem,) = preflight.check_gpu(composed)
     assert "no GPU" in problem
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")  # the GPUs may be elsewhere
-    assert list(preflight.check_device(composed)) == []
+    assert list(preflight.check_gpu(composed)) == []
 
 
 def test_cpu_must_be_chosen(config, monkeypatch):

@@ -9,16 +9,20 @@
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
-from rlvr.doctor import Finding, Level, exit_code, gpus, host, ray_worker, run, software
+from rlvr.doctor import Finding, Level, exit_code, gpus, host, ray_worker, red, run, software
+from rlvr.launch import cpus
 
 MARKS: dict[Level, str] = {"green": "✓", "yellow": "!", "red": "✗"}
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -27,12 +31,23 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 def findings(config_name: str, overrides: Sequence[str], with_ray: bool) -> Iterator[Finding]:
     """All lines, as they become known."""
     driver = gpus.ask()
-    config = planned(config_name, overrides)
+    try:
+        config = planned(config_name, overrides)
+    except HydraException as error:
+        yield red(
+            "run",
+            " ".join(str(error).split()),
+            "the settings are those of a launcher: base_model=… machine=… key=value",
+        )
+        return
     on_gpu = config.trainer.device != "cpu" if overrides else driver is not None
-    per_node = int(config.trainer.n_gpus_per_node) if overrides else len(driver.gpus) if driver else 1
+    per_node = int(config.trainer.n_gpus_per_node)
+    if not overrides and driver:
+        per_node = len(driver.gpus)
     yield from host.check(on_gpu, Path(config.trainer.default_local_dir))
-    num_cpus = run.ray_cpus(config) if overrides or not on_gpu else None  # the shipped default is a CPU run
-    yield from host.check_ray_cpus(host.cores(), default_ray_cpus(), num_cpus, per_node)
+    if not os.environ.get("RAY_ADDRESS"):  # a cluster that runs has its own counts
+        limits = (os.cpu_count() or 1, cpus.allowed(), default_ray_cpus())
+        yield from host.check_ray_cpus(*limits, run.ray_cpus(config), per_node)
     yield from gpus.check(driver, per_node if on_gpu else None)
     yield from software.check(software.probe_all(on_gpu), on_gpu, driver.cuda if driver else None)
     if overrides:
@@ -43,7 +58,11 @@ def findings(config_name: str, overrides: Sequence[str], with_ray: bool) -> Iter
 
 def planned(config_name: str, overrides: Sequence[str]) -> DictConfig:
     """The run's configuration; without overrides the shipped defaults, of which only general settings are used."""
-    return run.compose(CONFIGS, config_name, overrides)
+    config = run.compose(CONFIGS, config_name, overrides)
+    if not any("ray_init.num_cpus" in override for override in overrides):
+        launcher_s = cpus.for_ray(int(config.trainer.n_gpus_per_node), cpus.allowed())
+        config.ray_kwargs.ray_init.num_cpus = launcher_s
+    return config
 
 
 def default_ray_cpus() -> int:
@@ -61,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", help="the launcher's settings: base_model=… machine=… key=value")
     args = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.simplefilter("ignore")  # verl warns of every training engine that is not installed
+    logging.disable(logging.WARNING)
     found, console = [], Console(soft_wrap=True, highlight=False)
     for finding in findings(args.config_name, args.overrides, not args.no_ray):
         found.append(finding)

@@ -6,44 +6,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from rlvr.doctor import Finding, green, red, yellow
+from rlvr.launch.cpus import for_ray
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
 # verl reserves 3 logical CPUs of Ray's for each GPU, and its trainer one.
 RESERVED_A_GPU = 3
 MANY_CORES = 64  # Ray starts an idle worker process a CPU
-
-
-@dataclass(frozen=True)
-class Cores:
-    """``host``: the machine's; ``usable``: what affinity and the container's quota leave; ``quota``: None if there is none."""
-
-    host: int
-    affinity: int
-    quota: float | None
-
-    @property
-    def usable(self) -> int:
-        return max(1, min(self.affinity, int(self.quota) if self.quota else self.affinity))
-
-
-def cores(cgroup: Path = CGROUP) -> Cores:
-    return Cores(os.cpu_count() or 1, len(os.sched_getaffinity(0)), cpu_quota(cgroup))
-
-
-def cpu_quota(cgroup: Path) -> float | None:
-    """Cores that the container may use, from cgroup v2 or v1; None without a limit."""
-    for quota_file, period_file in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        words = _words(cgroup / quota_file) + (_words(cgroup / period_file) if period_file else [])
-        if len(words) == 2 and words[0].isdigit() and words[1].isdigit():
-            return int(words[0]) / int(words[1])
-    return None
 
 
 def memory_bytes(cgroup: Path = CGROUP) -> int:
@@ -69,18 +43,21 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Iterator[Fi
         yield red("python", text, "use 3.10, 3.11 or 3.12: PYTHON=python3.11 make install")
 
 
-def check_ray_cpus(found: Cores, ray_default: int, num_cpus: int | None, gpus: int) -> Iterator[Finding]:
+def check_ray_cpus(
+    host_cpus: int, allowed_cpus: int, ray_default: int, num_cpus: int | None, gpus: int
+) -> Iterator[Finding]:
     """Ray's CPU count against what the container may use.
 
     Args:
-        found: this machine's.
+        host_cpus: the machine's.
+        allowed_cpus: what affinity and the container's quota leave of them.
         ray_default: what Ray would count by itself.
         num_cpus: ``ray_kwargs.ray_init.num_cpus`` of the run; None when it does not say.
         gpus: ``trainer.n_gpus_per_node``.
     """
     needed = RESERVED_A_GPU * gpus + 1
-    limit = f"{found.usable} of {found.host} cores may be used"
-    setting = f"ray_kwargs.ray_init.num_cpus={max(needed + 12, min(found.usable, MANY_CORES))}"
+    limit = f"{allowed_cpus} of {host_cpus} cores may be used"
+    setting = f"ray_kwargs.ray_init.num_cpus={for_ray(gpus, allowed_cpus)}, which the launchers set by themselves"
     if num_cpus is not None and num_cpus < needed:
         yield red(
             "ray cpus",
@@ -89,7 +66,7 @@ def check_ray_cpus(found: Cores, ray_default: int, num_cpus: int | None, gpus: i
         )
     elif num_cpus is not None:
         yield green("ray cpus", f"{num_cpus} logical ({limit})")
-    elif ray_default > found.usable:
+    elif ray_default > allowed_cpus:
         message = f"Ray would start {ray_default} workers, {limit}: runs freeze after 'Started a local Ray instance'"
         yield red("ray cpus", message, setting)
     elif ray_default > MANY_CORES:

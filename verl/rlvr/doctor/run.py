@@ -5,29 +5,27 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from rlvr import preflight
 from rlvr.doctor import Finding, green, red, yellow
+from rlvr.launch import dry_run
 
 
 def compose(config_dir: Path, config_name: str, overrides: Sequence[str]) -> DictConfig:
-    """The configuration of ``main_ppo --config-dir=… --config-name=… overrides``."""
-    import verl.trainer.config
-    from hydra import compose, initialize_config_dir
+    """The configuration of ``main_ppo --config-dir=… --config-name=… overrides``.
 
-    upstream = verl.trainer.config.__path__[0]
-    with initialize_config_dir(str(config_dir.absolute()), version_base=None):
-        return compose(
-            config_name, [f"hydra.searchpath=[file://{upstream}]", "trainer.experiment_name=doctor", *overrides]
-        )
+    Raises:
+        hydra.errors.HydraException: for an unknown key, group or file.
+    """
+    arguments = [f"--config-dir={config_dir}", f"--config-name={config_name}"]
+    return dry_run.compose([*arguments, "trainer.experiment_name=doctor", *overrides])
 
 
 def check(config: DictConfig) -> Iterator[Finding]:
     """Every problem that the run itself would stop at, and whether the model's files can be read."""
-    from rlvr import preflight
-
     problems = preflight.check(config)
     yield from (red("run", problem, "correct the setting that the line names") for problem in problems)
     if not problems:
-        files = [str(file) for key in ("train_files", "val_files") for file in preflight._files(config.data[key])]
+        files = [str(file) for key in ("train_files", "val_files") for file in preflight.files(config.data[key])]
         yield green("data", ", ".join(files))
     yield from check_model(config.actor_rollout_ref.model.path)
 

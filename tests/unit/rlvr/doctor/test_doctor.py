@@ -8,7 +8,7 @@ import pytest
 
 from rlvr.doctor import __main__ as doctor
 from rlvr.doctor import exit_code, gpus, green, host, ray_worker, red, run, software, yellow
-from rlvr.doctor.host import GIB, Cores
+from rlvr.doctor.host import GIB
 from rlvr.doctor.software import Import
 
 
@@ -21,48 +21,24 @@ def levels(findings) -> list[str]:
 # ---- the machine
 
 
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({}, None),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu.max": "250000 100000"}, 2.5),
-        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4.0),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-    ],
-)
-def test_the_container_s_quota(tmp_path, files, quota):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text + "\n")
-    assert host.cpu_quota(tmp_path) == quota
-
-
-def test_usable_cores():
-    assert Cores(192, 192, 8.0).usable == 8
-    assert Cores(192, 4, 8.0).usable == 4
-    assert Cores(192, 192, None).usable == 192
-    assert Cores(192, 192, 0.5).usable == 1
-
-
 def test_the_container_s_memory(tmp_path):
     (tmp_path / "memory.max").write_text("1073741824\n")
     assert host.memory_bytes(tmp_path) == GIB
 
 
 @pytest.mark.parametrize(
-    ("found", "ray_default", "num_cpus", "gpu_count", "level"),
+    ("host_cpus", "allowed_cpus", "ray_default", "num_cpus", "gpu_count", "level"),
     [
-        (Cores(192, 192, 8.0), 192, None, 1, "red"),  # frozen after "Started a local Ray instance"
-        (Cores(192, 192, 8.0), 192, 16, 1, "green"),
-        (Cores(192, 192, None), 192, None, 8, "yellow"),
-        (Cores(64, 64, None), 64, None, 8, "green"),
-        (Cores(16, 16, None), 16, None, 8, "red"),  # the placement group would wait forever
-        (Cores(64, 64, None), 64, 16, 8, "red"),
+        (192, 8, 192, None, 1, "red"),  # frozen after "Started a local Ray instance"
+        (192, 8, 192, 16, 1, "green"),
+        (192, 192, 192, None, 8, "yellow"),
+        (64, 64, 64, None, 8, "green"),
+        (16, 16, 16, None, 8, "red"),  # the placement group would wait forever
+        (64, 64, 64, 16, 8, "red"),
     ],
 )
-def test_ray_s_cpus(found, ray_default, num_cpus, gpu_count, level):
-    assert levels(host.check_ray_cpus(found, ray_default, num_cpus, gpu_count)) == [level]
+def test_ray_s_cpus(host_cpus, allowed_cpus, ray_default, num_cpus, gpu_count, level):
+    assert levels(host.check_ray_cpus(host_cpus, allowed_cpus, ray_default, num_cpus, gpu_count)) == [level]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +182,11 @@ def test_the_planned_run_is_checked(monkeypatch):
     assert {line.level for line in lines} == {"red"}
     text = " ".join(line.message for line in lines)
     assert "/no/such.parquet does not exist" in text and "/no/model does not exist" in text
+
+
+def test_an_unknown_setting_is_a_red_line():
+    lines = list(doctor.findings("psr_nsr", ["machine=nope"], with_ray=False))
+    assert levels(lines) == ["red"] and "nope" in lines[0].message
 
 
 # ---- the whole

@@ -1,0 +1,159 @@
+"""Several methods with several training seeds each, in one report: what ``make paper`` ends with.
+
+    write_study(base, methods, folder, title)
+
+Writes a self-contained ``report.html``, ``pass_at_k.png``, ``training.png``, ``metrics.json``, ``tables.md``: pass@k with intervals
+over questions and seeds, paired differences to the base model and of every two methods, the training curves, and responses to
+read. Deliberately left out: choosing seeds or settings; every run that is given is in the figures.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passk.estimate import Difference, Estimate, Statistic, default_ks
+from passk.plot import new_figure, plain, plot_curves, svg_text
+from passk.report import page
+from passk.seeds import difference_seeds, estimate_seeds
+from passk.storage import write_atomically
+from passk.tally import Tally
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One training run: its evaluated samples and its ``metrics.jsonl``."""
+
+    seed: int
+    tally: Tally
+    metrics_file: Path
+
+
+def kept_share(step: dict[str, float]) -> float:
+    return step["rlvr/kept_count"] / (step["rlvr/correct_count"] + step["rlvr/incorrect_count"])
+
+
+# Panel title -> value of a step; a step without an update has no losses.
+PANELS = {
+    "accuracy of the samples, %": lambda step: 100 * step["rlvr/accuracy"],
+    "token entropy, nats": lambda step: step.get("actor/entropy", math.nan),
+    "questions solved by every sample, %": lambda step: 100 * step["rlvr/fully_solved"] / step["rlvr/questions"],
+    "samples kept, %": lambda step: 100 * kept_share(step),
+    "response length, tokens": lambda step: step.get("response_length/mean", math.nan),
+    "clipped tokens, %": lambda step: 100 * step.get("actor/pg_clipfrac", math.nan),
+}
+
+
+def write_study(base: Tally, methods: dict[str, Sequence[SeedRun]], folder: Path, title: str) -> list[str]:
+    """Everything about the runs, into ``folder``; returns the tables as Markdown lines.
+
+    Raises:
+        ValueError: if two files do not ask the same questions, or a question misses samples.
+        OSError: if a file cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tallies = {BASE: [base]} | {name: [run.tally for run in runs] for name, runs in methods.items()}
+    ks = default_ks(base)
+    estimates = [estimate_seeds(name, counts, ks) for name, counts in tallies.items()]
+    to_base = [difference_seeds(name, tallies[name], BASE, [base], ks) for name in methods]
+    pairs = [difference_seeds(b, tallies[b], a, tallies[a], ks) for a, b in combinations(methods, 2)]
+    plot_curves(estimates, folder / "pass_at_k.png", title)
+    curves = training_curves(methods)
+    curves.savefig(folder / "training.png", dpi=130)
+    first_seeds = {name: counts[0] for name, counts in tallies.items()}
+    document = page(first_seeds, estimates, [*to_base, *pairs], title, {"Training": svg_text(curves)})
+    write_atomically(folder / "report.html", [document.encode()])
+    record = {
+        "estimates": [asdict(one) for one in estimates],
+        "differences": [asdict(one) for one in [*to_base, *pairs]],
+        "seeds": {name: [{"seed": run.seed} | by_k(run.tally, ks) for run in runs] for name, runs in methods.items()},
+    }
+    write_atomically(folder / "metrics.json", [json.dumps(record, indent=2).encode()])
+    lines = markdown(estimates, to_base, pairs, {name: len(counts) for name, counts in tallies.items()})
+    lines += ["", *markdown_training(methods)]
+    write_atomically(folder / "tables.md", ["\n".join([*lines, ""]).encode()])
+    return lines
+
+
+def by_k(tally: Tally, ks: Sequence[int]) -> dict[str, float]:
+    estimate = estimate_seeds("", [tally], ks)
+    return {f"pass@{k}": one.value for k, one in estimate.pass_at_k.items()}
+
+
+def read_steps(metrics_file: Path) -> list[dict[str, Any]]:
+    """The training steps of a run; validation before training is step 0 and left out."""
+    steps = map(json.loads, metrics_file.read_text(encoding="utf-8").splitlines())
+    return [step for step in steps if step["step"] > 0]
+
+
+def training_curves(methods: dict[str, Sequence[SeedRun]]) -> Any:
+    """One panel a metric, one colour a method: the mean over seeds, and each seed thinly."""
+    figure, axes = new_figure(2, 3, figsize=(12.5, 6.4))
+    for panel, (title, value_of) in zip(axes.flat, PANELS.items()):
+        for number, (name, runs) in enumerate(methods.items()):
+            curves = [[value_of(step) for step in read_steps(run.metrics_file)] for run in runs]
+            length = min(map(len, curves))
+            steps = np.arange(1, length + 1)
+            values = np.array([curve[:length] for curve in curves], dtype=float)
+            for curve in values:
+                panel.plot(steps, curve, color=f"C{number + 1}", linewidth=0.6, alpha=0.35)
+            panel.plot(steps, values.mean(axis=0), color=f"C{number + 1}", linewidth=1.8, label=plain(name))
+        panel.set_title(title, fontsize=10)
+        panel.set_xlabel("step", fontsize=9)
+        panel.grid(alpha=0.3)
+    axes.flat[0].legend(fontsize=8)
+    return figure
+
+
+def markdown(
+    estimates: Sequence[Estimate], to_base: Sequence[Difference], pairs: Sequence[Difference], seeds: dict[str, int]
+) -> list[str]:
+    """Three tables: pass@k, differences to the base, differences of every two methods."""
+    ks = list(estimates[0].pass_at_k)
+    first = estimates[0]
+    lines = [f"pass@k in %, {first.questions} held-out questions, {first.samples_per_question[1]} samples each", ""]
+    lines += _head(["model (seeds)", *(f"@{k}" for k in ks)])
+    lines += [_row(f"{one.name} ({seeds[one.name]})", one.pass_at_k, ks, "") for one in estimates]
+    lines += ["", "minus the base, paired by question, in points", "", *_head(["method", *(f"@{k}" for k in ks)])]
+    lines += [_row(one.name, one.pass_at_k, ks, "+") for one in to_base]
+    if pairs:
+        lines += ["", "between methods, paired by question, in points", "", *_head(["pair", *(f"@{k}" for k in ks)])]
+        lines += [_row(f"{one.name} − {one.baseline}", one.pass_at_k, ks, "+") for one in pairs]
+    return lines
+
+
+def markdown_training(methods: dict[str, Sequence[SeedRun]]) -> list[str]:
+    """First and last five steps of training, means over the seeds."""
+    lines = ["training, mean of the first five → the last five steps, over seeds", "", *_head(["method", *PANELS])]
+    for name, runs in methods.items():
+        cells = []
+        for value_of in PANELS.values():
+            ends = []
+            for run in runs:
+                values = [value_of(step) for step in read_steps(run.metrics_file)]
+                ends.append((np.nanmean(values[:5]), np.nanmean(values[-5:])))
+            before, after = np.mean(ends, axis=0)
+            cells.append(f"{before:.3g} → {after:.3g}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _head(titles: Sequence[str]) -> list[str]:
+    return [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
+
+
+def _row(name: str, values: dict[int, Statistic], ks: Sequence[int], sign: str) -> str:
+    cells = []
+    for k in ks:
+        middle, low, high = (
+            format(100 * part, f"{sign}.1f") for part in (values[k].value, values[k].low, values[k].high)
+        )
+        cells.append(f"{middle} [{low}, {high}]")
+    return f"| {name} | {' | '.join(cells)} |"

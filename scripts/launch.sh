@@ -1,0 +1,25 @@
+# Launchers source this:   launch --config-name=METHOD base_model=… machine=… [key=value …]
+#   DRY_RUN=1 only checks; NNODES, GPUS_PER_NODE and RAY_ADDRESS are for several nodes: docs/clusters.md
+export TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1
+if [ -d .venv ]; then export PATH="$PWD/.venv/bin:$PATH"; fi
+
+launch() {
+    local method=$1 gpus=${GPUS_PER_NODE:-8} settings=() # settings come first, so that key=value may replace them
+    shift
+    if [ -n "${NNODES:-}" ]; then settings+=(trainer.nnodes="$NNODES"); fi
+    if [ -n "${GPUS_PER_NODE:-}" ]; then settings+=(trainer.n_gpus_per_node="$GPUS_PER_NODE"); fi
+    if [ "${NNODES:-1}" -gt 1 ]; then export RAY_ADDRESS=${RAY_ADDRESS:-auto}; fi
+    if [ -n "${RAY_ADDRESS:-}" ]; then # a cluster that runs has its own counts, and Ray refuses others
+        settings+=(ray_kwargs.ray_init.num_cpus=null ++ray_kwargs.ray_init.num_gpus=null)
+    else
+        settings+=(ray_kwargs.ray_init.num_cpus="$(python3 -m rlvr.launch.cpus "$gpus")")
+    fi
+
+    local program=verl.trainer.main_ppo
+    if [ "${DRY_RUN:-0}" = 1 ]; then
+        program=rlvr.launch.dry_run
+    elif [ -n "${RAY_ADDRESS:-}" ]; then
+        python3 -m rlvr.cluster wait --nodes "${NNODES:-1}" --gpus-per-node "$gpus"
+    fi
+    python3 -m "$program" --config-dir=configs "$method" "${settings[@]}" "$@"
+}

@@ -1,0 +1,91 @@
+"""What the quickstart and the paper in miniature share: train the tiny model by its launchers, evaluate with one process.
+
+Imported by ``scripts/quickstart.py`` and ``scripts/paper.py``; not a command.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL, TEST = Path("data/tiny/model"), Path("data/tiny/test.parquet")
+MAX_TOKENS = 64
+
+# Method -> (launcher, what it adds)
+METHODS = {
+    "psr": ("run_tiny_psr_nsr.sh", ["algorithm.advantage=positive"]),
+    "nsr": ("run_tiny_psr_nsr.sh", ["algorithm.advantage=negative"]),
+    "w_reinforce": ("run_tiny_psr_nsr.sh", ["algorithm.advantage=weighted", "algorithm.positive_advantage_weight=0.1"]),
+    "grpo": ("run_tiny_grpo.sh", []),
+    "ppo": ("run_tiny_ppo.sh", []),
+}
+
+
+def progress_bar() -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(TextColumn("{task.description}"), *columns)
+
+
+def train(launcher: str, overrides: Sequence[str], folder: Path, steps: int) -> Path:
+    """Run a launcher for ``steps`` steps and return the trained model's folder; goes on from a checkpoint that is there.
+
+    The bar follows ``metrics.jsonl``, the full log goes to ``train.log``. Exits where training fails, with the end of the log.
+    """
+    trained = folder / f"global_step_{steps}" / "actor" / "huggingface"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["bash", launcher, *overrides, f"trainer.experiment_name={folder.name}", "trainer.val_before_train=false"]
+    command += [f"trainer.default_local_dir={folder}", f"trainer.total_training_steps={steps}"]
+    command += [f"trainer.save_freq={steps}", "trainer.test_freq=-1"]
+    with (folder / "train.log").open("w") as log, progress_bar() as progress:
+        task = progress.add_task("starting the engine", total=steps)
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+        while process.poll() is None:
+            time.sleep(0.5)
+            done, text = last_step(folder / "metrics.jsonl")
+            progress.update(task, completed=done, description=text)
+        done, text = last_step(folder / "metrics.jsonl")
+        progress.update(task, completed=done, description=text)
+    if process.returncode:
+        tail = (folder / "train.log").read_text(errors="replace").splitlines()[-30:]
+        print("\n".join(tail), file=sys.stderr)
+        sys.exit(f"training failed with exit code {process.returncode}; the whole log is {folder / 'train.log'}")
+    return trained
+
+
+def last_step(metrics_file: Path) -> tuple[int, str]:
+    """(steps done, the last one in a few words)"""
+    lines = metrics_file.read_text().splitlines() if metrics_file.is_file() else []
+    if not lines:
+        return 0, "starting the engine"
+    last = json.loads(lines[-1])
+    text = f"accuracy {last['rlvr/accuracy']:.2f}  kept {last['rlvr/kept_count']:.0f}"
+    if "actor/entropy" in last:
+        text += f"  entropy {last['actor/entropy']:.3f}"
+    return last["step"], text
+
+
+def evaluate(
+    models: Mapping[str, Path], folder: Path, questions: int, samples: int, temperature: float, top_p: float
+) -> dict[str, Path]:
+    """Sample and grade with every model, in one process: starting Python and vLLM costs more than the sampling.
+
+    Returns the file of samples of every model. The same call goes on where a killed one stopped.
+    """
+    command = [sys.executable, "-m", "passk.generate", f"--datasets={TEST}", "--prompt_template_type=countdown"]
+    command += [f"--model_name={','.join(f'{name}={path}' for name, path in models.items())}", f"--output_dir={folder}"]
+    command += [f"--num_generation={samples}", f"--limit={questions}", f"--max_tokens={MAX_TOKENS}"]
+    command += [f"--temperature={temperature}", f"--top_p={top_p}", "--dtype=float32"]
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine in this process: one start less
+        "VLLM_LOGGING_LEVEL": "ERROR",
+    }
+    subprocess.run(command, check=True, env=environment, cwd=ROOT)
+    return {name: next((folder / name).glob("*.jsonl")) for name in models}

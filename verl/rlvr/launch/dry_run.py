@@ -1,0 +1,159 @@
+"""Everything about a run that can be checked before it: no GPU, no Ray, no download.
+
+    DRY_RUN=1 bash run_qwen2.5-math-7b_psr_nsr.sh [key=value …]
+    python3 -m rlvr.launch.dry_run --config-dir=configs --config-name=psr_nsr … (the arguments of verl.trainer.main_ppo)
+
+Prints the resolved YAML, the memory estimate and the plan to stdout, and one line for each problem to stderr. Exits with 0, or
+with 2 if anything is wrong. Deliberately left out: what needs the model's weights or tokenizer, and whether Ray will start.
+"""
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from rlvr import preflight
+from rlvr.launch import advice, memory, shapes, validate
+from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
+
+
+@dataclass
+class Report:
+    """What a dry run found."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sections: dict[str, list[str]] = field(default_factory=dict)  # title -> lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    try:
+        config = compose(sys.argv[1:] if arguments is None else arguments)
+        text = validate.resolved_yaml(config)
+    # Hydra's own errors name the key or the file; each is about the command that was given.
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"config error: {' '.join(str(error).split())}", file=sys.stderr)
+        return preflight.EXIT_CODE
+    print(text)
+    logging.disable(logging.WARNING)  # verl and vLLM log to stdout while they are imported
+    try:
+        report = inspect(config)
+    finally:
+        logging.disable(logging.NOTSET)
+    for title, lines in report.sections.items():
+        print(f"\n{title}")
+        print("\n".join(f"  {line}" for line in lines))
+    for note in report.notes:
+        print(f"\nnote: {note}")
+    sys.stdout.flush()
+    for problem in report.problems:
+        print(f"config error: {problem}", file=sys.stderr)
+    print(f"\ndry run: {'nothing is wrong' if not report.problems else f'{len(report.problems)} problem(s)'}")
+    return preflight.EXIT_CODE if report.problems else 0
+
+
+def compose(arguments: Sequence[str]) -> DictConfig:
+    """The configuration that ``verl.trainer.main_ppo`` composes from the same arguments.
+
+    Raises:
+        hydra.errors.HydraException: for an unknown key, group or file.
+    """
+    from hydra import compose, initialize_config_dir
+
+    import verl  # noqa: F401  (loads the plugin, whose resolvers the configuration uses)
+
+    parser = argparse.ArgumentParser(prog="rlvr.launch.dry_run")
+    parser.add_argument("--config-dir", type=Path, default=Path("configs"))
+    parser.add_argument("--config-name", required=True)
+    parser.add_argument("overrides", nargs="*")
+    known = parser.parse_intermixed_args(arguments)
+    with initialize_config_dir(str(known.config_dir.resolve()), version_base=None):
+        return compose(known.config_name, ["hydra.searchpath=[pkg://verl.trainer.config]", *known.overrides])
+
+
+def inspect(config: DictConfig) -> Report:
+    """All checks, the estimate and the plan."""
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+
+    report = Report()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # verl warns of every method without a critic
+        critic, reference = need_critic(config), need_reference_policy(config)
+    report.problems += preflight.check(config, gpu=False)
+    model = config.actor_rollout_ref.model.path
+    fields, shape = None, None
+    try:
+        fields, source = shapes.find_config(model)
+        report.notes.append(
+            f"model {model}: config from {source}" if fields else f"model: {source}; it was left out of the checks"
+        )
+        shape = shapes.shape_of(fields) if fields else None
+    except (OSError, ValueError) as error:
+        report.notes.append(f"model {model}: {error}")
+    report.problems += validate.check(config, fields, critic=critic, reference=reference)
+    settings = memory_settings(config, shape, critic=critic, reference=reference) if shape else None
+    if settings is not None:
+        report.sections["Memory of one GPU, GiB (an estimate, not compared with a GPU run: docs/hardware.md)"] = (
+            memory_lines(settings, config)
+        )
+    try:
+        report.sections["Plan"] = plan_lines(config, settings)
+    except (OSError, ValueError, ZeroDivisionError) as error:
+        if not report.problems:  # a file that is missing has been named already
+            report.problems.append(str(error))
+    return report
+
+
+def memory_lines(settings: memory.Settings, config: DictConfig) -> list[str]:
+    """A table of phases and parts, what the KV cache holds, and what helps where it does not fit."""
+    size = config.launch.gpu_memory_gib
+    if size is None:
+        return ["no estimate: this machine has no GPU in its configuration (launch.gpu_memory_gib)"]
+    gpu = size * memory.GIB
+    found = memory.estimate(settings, gpu)
+    lines = []
+    for phase, parts in found.phases.items():
+        details = " · ".join(
+            f"{name} {value / memory.GIB:.1f}" for name, value in parts.items() if value >= 0.05 * memory.GIB
+        )
+        lines.append(f"{phase:<16}{found.peak(phase) / memory.GIB:6.1f}   {details}")
+    lines.append(
+        f"{'KV cache':<16}{'':6}   {found.kv_tokens} tokens = {found.sequences:.1f} sequences of full length at once"
+    )
+    lines.append(
+        f"{'main memory':<16}{found.host / memory.GIB:6.1f}   for each GPU: what is offloaded, the reference model"
+    )
+    if found.fits:
+        return [*lines, f"fits into {size} GiB; the highest peak is {found.worst}"]
+    lines.append(f"does NOT fit into {size} GiB: {found.shortage / memory.GIB:.1f} GiB are missing. What helps most:")
+    for override, after in advice.helps(settings, gpu):
+        verdict = "then it fits" if after.fits else f"then {after.shortage / memory.GIB:.1f} GiB are missing"
+        lines.append(f"  {override}   {verdict}")
+    return lines
+
+
+def plan_lines(config: DictConfig, settings: memory.Settings | None) -> list[str]:
+    """The plan, from the rows of the data files.
+
+    Raises:
+        OSError, ValueError: if a file cannot be read, or the assumed accuracy is no probability.
+    """
+    rows = {key: sum(map(preflight.rows, preflight.files(config.data[key]))) for key in ("train_files", "val_files")}
+    lines = plan_of(config, questions=rows["train_files"], validation_questions=rows["val_files"]).lines()
+    if settings is not None:
+        lines.append(
+            f"disk           {checkpoint_bytes(config, settings) / 1e9:.0f} GB a checkpoint (trainer.max_actor_ckpt_to_keep)"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
