@@ -80,8 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", help="the launcher's settings: base_model=… machine=… key=value")
     args = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.simplefilter("ignore")  # verl warns of every training engine that is not installed
-    logging.disable(logging.WARNING)
     found, console = [], Console(soft_wrap=True, highlight=False)
     for finding in findings(args.config_name, args.overrides, not args.no_ray):
         found.append(finding)
@@ -103,4 +101,6 @@ def line(finding: Finding) -> Text:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # verl warns of every training engine that is not installed
+    logging.disable(logging.WARNING)
     sys.exit(main())

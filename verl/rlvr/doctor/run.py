@@ -37,9 +37,10 @@ def check_model(path: str) -> Iterator[Finding]:
     from transformers import AutoConfig, AutoTokenizer
 
     if not Path(path).is_dir():
-        if not Path(path).is_absolute() and isinstance(try_to_load_from_cache(path, "config.json"), str):
+        is_hub_id = path.count("/") == 1 and not path.startswith(("/", ".", "~"))
+        if is_hub_id and isinstance(try_to_load_from_cache(path, "config.json"), str):
             yield green("model", f"{path}, in the hub's cache")
-        elif path.count("/") == 1:
+        elif is_hub_id:
             yield yellow("model", f"{path} is not on this machine; the run would fetch it", f"hf download {path}")
         return  # a folder that does not exist is a line of check() already
     weights = sorted(Path(path).glob("*.safetensors"))

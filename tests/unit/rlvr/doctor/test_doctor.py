@@ -173,6 +173,7 @@ def test_a_model_that_cannot_be_read(tmp_path):
     (tmp_path / "config.json").write_text("{")
     assert levels(run.check_model(str(tmp_path))) == ["red"]
     assert levels(run.check_model("nobody/has-this-model")) == ["yellow"]
+    assert levels(run.check_model("/nowhere")) == []  # the run's own check names it
 
 
 def test_the_planned_run_is_checked(monkeypatch):
