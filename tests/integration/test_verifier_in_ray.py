@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import ray
 
+from rlvr import progress
 from rlvr.doctor import ray_worker
 
 GOLD = "\\sum_{k=1}^{n} k"  # only the symbolic layer, in its worker processes, can tell
@@ -45,3 +46,21 @@ def test_right_and_wrong(cluster, actor):
 def test_the_doctor_s_examination_of_a_worker_is_green(cluster):
     record = ray.get(ray.remote(ray_worker.examine).remote(), timeout=300)
     assert [finding.level for finding in ray_worker.check([record], "")] == ["green", "green"], record
+
+
+@ray.remote
+class Hanging:
+    async def start(self):
+        self.task = asyncio.create_task(self._grade())
+
+    async def _grade(self):
+        await asyncio.sleep(1000)
+
+
+def test_a_rollout_worker_can_be_asked_what_it_waits_for(cluster):
+    """As the watchdog asks an asynchronous actor, from outside its event loop."""
+    actor = Hanging.remote()
+    ray.get(actor.start.remote(), timeout=120)
+    found = ray.get(actor.__ray_call__.remote(progress.waits), timeout=60)
+    assert found == {"_grade > sleep": 1}
+    assert progress.what_for("_grade > sleep") == "reward"

@@ -7,6 +7,7 @@ began or ended, or when a prompt's samples were finished. Deliberately left out:
 
 import asyncio
 import functools
+import gc
 import json
 import math
 import sys
@@ -174,7 +175,8 @@ def _size(keys: dict[str, set]) -> int:
 
 def waits(_: Any) -> dict[str, int]:
     """Runs inside a rollout worker: chains of coroutines, each waiting for the next, and how many tasks wait so."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    # Ray calls this from another thread than the one with the event loop, and does not say which loop it is.
+    tasks = [one for one in gc.get_objects() if issubclass(type(one), asyncio.Task) and not one.done()]
     return dict(Counter(chain for task in tasks if (chain := await_chain(task.get_coro()))))
 
 

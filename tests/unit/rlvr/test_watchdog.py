@@ -329,7 +329,7 @@ def test_what_a_rollout_worker_waits_for():
     async def ask():
         tasks = [asyncio.create_task(one()) for one in (_grade, _grade, _generate)]
         await asyncio.sleep(0)
-        found = progress.waits(None)
+        found = {chain: n for chain, n in progress.waits(None).items() if not chain.startswith("ask")}
         for task in tasks:
             task.cancel()
         return found
