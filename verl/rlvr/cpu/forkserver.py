@@ -37,6 +37,10 @@ PRELOADED = (
     "verl.workers.engine_workers",
     "verl.workers.engine.fsdp.transformer_impl",
     "rlvr.vllm_server",
+    "rlvr.cpu.inprocess",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.model_executor.models.qwen2",
+    "transformers.models.qwen2.modeling_qwen2",
 )
 FIRST_JOB = "01000000"  # the id that a fresh Ray gives to its first driver
 PR_SET_PDEATHSIG = 1
@@ -54,6 +58,9 @@ def start() -> str:
     # Ray reads these two when it is imported, so they cannot wait for the worker's environment. A worker ends itself when the
     # process that it takes for the raylet has gone: here that is the driver.
     environment = os.environ | {"RAY_JOB_ID": FIRST_JOB, "RAY_RAYLET_PID": driver}
+    # Read by torch at its import. Ray's own setting would be one thread a worker, whatever the machine; one core is left to the
+    # other processes, because threads that wait for a descheduled one are slower than a single thread.
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) - 1)))
     command = [sys.executable, "-m", "rlvr.cpu.forkserver", str(listener.fileno()), driver]
     subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
     listener.close()
@@ -97,7 +104,6 @@ def preload() -> None:
 
 def run_worker(connection: socket.socket) -> NoReturn:
     """Become the process that the launcher would have been; its socket closes when this process ends."""
-    from ray._raylet import Config
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -109,7 +115,7 @@ def run_worker(connection: socket.socket) -> NoReturn:
             os.close(stream)
         os.environ.clear()
         os.environ.update(request["environment"])
-        Config.initialize("")  # Ray's settings anew from the environment
+        sys.modules["ray._raylet"].Config.initialize("")  # Ray's settings anew from the environment
         os.chdir(request["folder"])
         sys.argv = request["arguments"]
         runpy.run_path(sys.argv[0], run_name="__main__")
