@@ -26,7 +26,7 @@ class Recipe:
     """Sizes and optimiser settings of the base model."""
 
     steps: int = 1200
-    batch_size: int = 64
+    batch_size: int = 48
     muon_lr: float = 0.02
     lr: float = 3e-3
     warmup_steps: int = 50
