@@ -13,8 +13,12 @@ install:
 	@bash scripts/install_cpu.sh
 
 ## make install-gpu    .venv with verl's own pinned GPU extras
+# flash-attn's build imports torch, so torch comes first and the build sees it.
 install-gpu:
+	@if [ -f .venv/.installed ]; then echo ".venv holds the CPU set: remove it first (rm -r .venv)" >&2; exit 2; fi
 	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install torch==2.11.0 setuptools wheel packaging ninja psutil
+	.venv/bin/python -m pip install --no-build-isolation flash-attn==2.8.3
 	.venv/bin/python -m pip install --editable '.[gpu,test]'
 
 ## make quickstart     make a tiny model, train it with NSR, compare pass@k before and after; METHOD=psr|nsr|w_reinforce|grpo|ppo

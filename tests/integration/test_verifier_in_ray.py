@@ -5,6 +5,9 @@ import asyncio
 import pytest
 import ray
 
+from rlvr import progress
+from rlvr.doctor import ray_worker
+
 GOLD = "\\sum_{k=1}^{n} k"  # only the symbolic layer, in its worker processes, can tell
 RIGHT, WRONG = "so \\boxed{\\sum_{k=1}^{n} (k+0)}", "so \\boxed{\\sum_{k=1}^{n} k^2}"
 
@@ -38,3 +41,26 @@ class Async:
 @pytest.mark.parametrize("actor", [Sync, Async])
 def test_right_and_wrong(cluster, actor):
     assert ray.get(actor.remote().grade.remote(), timeout=120) == [True, False]
+
+
+def test_the_doctor_s_examination_of_a_worker_is_green(cluster):
+    record = ray.get(ray.remote(ray_worker.examine).remote(), timeout=300)
+    assert [finding.level for finding in ray_worker.check([record], "")] == ["green", "green"], record
+
+
+@ray.remote
+class Hanging:
+    async def start(self):
+        self.task = asyncio.create_task(self._grade())
+
+    async def _grade(self):
+        await asyncio.sleep(1000)
+
+
+def test_a_rollout_worker_can_be_asked_what_it_waits_for(cluster):
+    """As the watchdog asks an asynchronous actor, from outside its event loop."""
+    actor = Hanging.remote()
+    ray.get(actor.start.remote(), timeout=120)
+    found = ray.get(actor.__ray_call__.remote(progress.waits), timeout=60)
+    assert found == {"_grade > sleep": 1}
+    assert progress.what_for("_grade > sleep") == "reward"

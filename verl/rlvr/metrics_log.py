@@ -32,6 +32,11 @@ class MetricsLog:
         unfinished.write_text("".join(kept))
         os.replace(unfinished, self.path)
 
+    def last(self, key: str) -> float | None:
+        """The newest value of ``key``, so that a count goes on after a resume; None if no step has it."""
+        lines = self.path.read_text().splitlines() if self.path.is_file() else []
+        return next((value for line in reversed(lines) if (value := json.loads(line).get(key)) is not None), None)
+
     def append(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Write one line; what is not a number is left out."""
         numbers = {key: float(value) for key, value in metrics.items() if _is_number(value)}

@@ -55,7 +55,16 @@ class Preflight(Callback):
 def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
     """All problems of a configuration, one line each; empty when it may run. ``gpu``: also whether this machine has one."""
     problems: list[str] = []
-    parts = (check_plugin, check_algorithm, check_device, check_model, check_limits, check_data, check_reward)
+    parts = (
+        check_plugin,
+        check_algorithm,
+        check_device,
+        check_model,
+        check_limits,
+        check_data,
+        check_reward,
+        check_watch,
+    )
     for part in (*parts, check_gpu) if gpu else parts:
         try:
             problems.extend(part(config))
@@ -188,6 +197,15 @@ def check_reward(config: DictConfig) -> Iterator[str]:
         score = result["score"] if isinstance(result, Mapping) else result
         if score not in (0, 1):
             yield f"the reward of data source {data_source!r} is {score!r}: a verifiable reward is 0 or 1"
+
+
+def check_watch(config: DictConfig) -> Iterator[str]:
+    keep = config.trainer.max_actor_ckpt_to_keep
+    if keep is not None and (not isinstance(keep, int) or keep < 2):
+        yield f"trainer.max_actor_ckpt_to_keep={keep} must be 2 or more (verl removes the old one first), or null for all"
+    timeout = config.trainer.watchdog.timeout_s
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
+        yield f"trainer.watchdog.timeout_s={timeout} must be a number of seconds above 0, or null for never"
 
 
 # ---- helpers

@@ -35,6 +35,7 @@ from verl.workers.utils.padding import response_to_nested
 
 from rlvr.metrics import group_counts, pass_at_k_metrics
 from rlvr.metrics_log import MetricsLog
+from rlvr.progress import Progress
 from rlvr.sampler import SKIP
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
@@ -53,6 +54,7 @@ class DecomposedTrainer(PPOTrainerSync):
         self.skipped_steps = 0
         self.step_is_skipped = False
         self.training = False  # validation before the first step is a line of its own, step 0
+        Progress(self, OmegaConf.select(config, "trainer.watchdog.timeout_s")).publish_forever()
 
     def init(self) -> None:
         super().init()
@@ -61,6 +63,7 @@ class DecomposedTrainer(PPOTrainerSync):
             self._send_tensors_only()
         folder = Path(self.config.trainer.default_local_dir)
         self.metrics_log = MetricsLog(folder / "metrics.jsonl", resumed_from=self.global_steps)
+        self.skipped_steps = int(self.metrics_log.last("rlvr/skipped_steps") or 0)
         OmegaConf.save(self.config, folder / "config.yaml", resolve=True)
         # Where verl writes with trainer.logger=[tensorboard].
         os.environ.setdefault("TENSORBOARD_DIR", str(folder / "tensorboard"))

@@ -33,3 +33,14 @@ def test_only_numbers_are_written(tmp_path):
     path = tmp_path / "metrics.jsonl"
     MetricsLog(path, resumed_from=0).append(1, {"a": np.float32(0.5), "b": "text", "c": np.arange(3), "d": True})
     assert json.loads(path.read_text()) == {"step": 1, "a": 0.5, "d": 1.0}
+
+
+def test_a_count_goes_on_after_a_resume(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, resumed_from=0)
+    assert log.last("rlvr/skipped_steps") is None
+    for step in (1, 2, 3):
+        log.append(step, {"rlvr/skipped_steps": step - 1})
+    log.append(4, {"val-core/entropy": 1.0})
+    assert log.last("rlvr/skipped_steps") == 2
+    assert MetricsLog(path, resumed_from=2).last("rlvr/skipped_steps") == 1

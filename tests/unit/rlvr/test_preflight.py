@@ -69,6 +69,9 @@ def test_what_we_ship_passes(config, name):
         ("actor_rollout_ref.model.path=/no/such/model", "/no/such/model does not exist"),
         ("actor_rollout_ref.model.path=data/no/model", "data/no/model does not exist"),
         ("reward.custom_reward_function.name=nope", "reward.custom_reward_function"),
+        ("trainer.max_actor_ckpt_to_keep=1", "trainer.max_actor_ckpt_to_keep=1"),
+        ("trainer.watchdog.timeout_s=0", "trainer.watchdog.timeout_s=0"),
+        ("trainer.watchdog.timeout_s=soon", "trainer.watchdog.timeout_s=soon"),
     ],
 )
 def test_one_line_names_the_problem(config, override, named):

@@ -17,6 +17,7 @@ Verify = Callable[[str, Mapping[str, Any]], Verdict]
 
 COUNTDOWN = "rlvr/countdown"
 MATH = ("TianHongZXY/MATH", "TianHongZXY/AIME2025", "TianHongZXY/amc23")
+OWN = "own/"  # what scripts/prepare_data makes of one's own set: own/NAME, graded as mathematics
 
 _verifiers: dict[Policy, Verifier] = {}
 _lock = threading.Lock()
@@ -75,8 +76,8 @@ def shared(policy: Policy | None = None) -> Verifier:
 
 def _check(data_source: str) -> None:
     known = (COUNTDOWN, *MATH)
-    if data_source not in known:
+    if data_source not in known and not data_source.startswith(OWN):
         raise UnknownDataSource(
-            f"no verifier for data source {data_source!r}; known: {', '.join(sorted(known))}. "
+            f"no verifier for data source {data_source!r}; known: {', '.join(sorted(known))} and {OWN}NAME. "
             "Set reward.custom_reward_function to your own function to grade it."
         )
