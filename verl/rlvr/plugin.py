@@ -84,6 +84,12 @@ if cpu.chosen():
 
         patches.patch_log_probs(torch_functional)
 
+    @wrapt.when_imported("verl.utils.tensordict_utils")
+    def patch_row_selection(tensordict_utils: ModuleType) -> None:
+        from rlvr.cpu import patches
+
+        patches.patch_row_selection(tensordict_utils)
+
     @wrapt.when_imported("verl.workers.engine.fsdp.transformer_impl")
     def register_engines(fsdp_engine: ModuleType) -> None:
         from rlvr.cpu import patches
