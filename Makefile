@@ -1,9 +1,9 @@
-# make quickstart · make test · make bench · make install · make install-gpu · make lint · make lock · make clean
+# make quickstart · make test · make bench · make bench-step · make install · make install-gpu · make lint · make lock · make clean
 PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu quickstart test test-unit bench lint lock clean
+.PHONY: help install install-gpu quickstart test test-unit bench bench-step lint lock clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -40,6 +40,15 @@ bench: install
 	.venv/bin/python tests/bench/bench_evaluation.py metrics
 	.venv/bin/python -m rlvr.tiny
 	.venv/bin/python tests/bench/bench_evaluation.py engine
+
+## make bench-step   a training step beside upstream's managers and TRL (SIZES=16x4,128x8,512x8 ROUNDS=2 CONTENDERS=ours,upstream,trl)
+SIZES ?= 16x4,128x8
+ROUNDS ?= 2
+CONTENDERS ?= ours,upstream,trl
+bench-step: install
+	bash scripts/install_trl.sh
+	.venv/bin/python -m rlvr.tiny
+	.venv/bin/python tests/bench/bench_step.py step --sizes $(SIZES) --rounds $(ROUNDS) --contenders $(CONTENDERS)
 
 ## make lint           ruff (format and rules) and mypy
 lint: install

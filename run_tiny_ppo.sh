@@ -3,11 +3,11 @@
 set -euo pipefail
 cd "$(dirname "$0")" && source scripts/env_cpu.sh && source scripts/launch.sh
 
-lr=3e-5
+lr=1e-4
 critic_lr=1e-3
 kl_coef=0.001
 positive_learning_weight=null   # a weight below 1 on the loss of correct samples
-steps=20
+steps=30
 
 launch --config-name=ppo base_model=tiny machine=cpu \
     algorithm.positive_learning_weight=$positive_learning_weight \

@@ -7,8 +7,8 @@ advantage=negative   # NSR
 # advantage=positive   # PSR
 # advantage=weighted   # W-REINFORCE
 positive_advantage_weight=0.1   # λ, for W-REINFORCE only
-lr=3e-5
-steps=20
+lr=1e-4
+steps=30
 
 launch --config-name=psr_nsr base_model=tiny machine=cpu \
     algorithm.advantage=$advantage \

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL, TEST = Path("data/tiny/model"), Path("data/tiny/test.parquet")
-MAX_TOKENS = 64
+MAX_TOKENS = 32
 
 # Method -> (launcher, what it adds)
 METHODS = {

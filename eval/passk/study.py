@@ -9,7 +9,7 @@ read. Deliberately left out: choosing seeds or settings; every run that is given
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -51,7 +51,7 @@ PANELS = {
 }
 
 
-def write_study(base: Tally, methods: dict[str, Sequence[SeedRun]], folder: Path, title: str) -> list[str]:
+def write_study(base: Tally, methods: Mapping[str, Sequence[SeedRun]], folder: Path, title: str) -> list[str]:
     """Everything about the runs, into ``folder``; returns the tables as Markdown lines.
 
     Raises:
@@ -93,7 +93,7 @@ def read_steps(metrics_file: Path) -> list[dict[str, Any]]:
     return [step for step in steps if step["step"] > 0]
 
 
-def training_curves(methods: dict[str, Sequence[SeedRun]]) -> Any:
+def training_curves(methods: Mapping[str, Sequence[SeedRun]]) -> Any:
     """One panel a metric, one colour a method: the mean over seeds, and each seed thinly."""
     figure, axes = new_figure(2, 3, figsize=(12.5, 6.4))
     for panel, (title, value_of) in zip(axes.flat, PANELS.items()):
@@ -129,7 +129,7 @@ def markdown(
     return lines
 
 
-def markdown_training(methods: dict[str, Sequence[SeedRun]]) -> list[str]:
+def markdown_training(methods: Mapping[str, Sequence[SeedRun]]) -> list[str]:
     """First and last five steps of training, means over the seeds."""
     lines = ["training, mean of the first five → the last five steps, over seeds", "", *_head(["method", *PANELS])]
     for name, runs in methods.items():

@@ -17,6 +17,8 @@ proves it in the process that trains.
 | token budgets | ``${token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
 | validation before Ray | ``hydra.callbacks.preflight`` | rlvr/preflight.py |
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
+| Ray workers forked from one process | ``hydra.callbacks.forkserver`` | rlvr/cpu/forkserver.py |
+| vLLM's engine in the server's process | ``…rollout.engine_kwargs.vllm.distributed_executor_backend=uni`` | rlvr/cpu/inprocess.py |
 | weights that stay loadable on the CPU | vLLM entry point ``rlvr_cpu`` | rlvr/cpu/vllm.py |
 """
 
@@ -75,6 +77,18 @@ if cpu.chosen():
         from rlvr.cpu import patches
 
         patches.patch_value_model(model)
+
+    @wrapt.when_imported("verl.utils.torch_functional")
+    def patch_log_probs(torch_functional: ModuleType) -> None:
+        from rlvr.cpu import patches
+
+        patches.patch_log_probs(torch_functional)
+
+    @wrapt.when_imported("verl.utils.tensordict_utils")
+    def patch_row_selection(tensordict_utils: ModuleType) -> None:
+        from rlvr.cpu import patches
+
+        patches.patch_row_selection(tensordict_utils)
 
     @wrapt.when_imported("verl.workers.engine.fsdp.transformer_impl")
     def register_engines(fsdp_engine: ModuleType) -> None:

@@ -2,6 +2,7 @@
 
 - a step with nothing to learn from is skipped, counted and logged, and the run goes on;
 - mini-batches are sized to what was kept, so that dropped samples cost no padding;
+- training workers fetch the tensors of a batch, and not every sample's prompt text and records as well;
 - ``algorithm.positive_learning_weight`` weighs the loss of correct samples;
 - validation reports unbiased pass@k and the mean token entropy beside upstream's figures;
 - the resolved configuration and ``metrics.jsonl`` lie beside the checkpoints.
@@ -10,9 +11,12 @@ Choosing it by name is also the proof that the plugin is loaded in the process t
 "Unknown trainer 'decomposed'".
 """
 
+import dataclasses
+import functools
 import logging
 import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.metric import reduce_metrics
 from verl.utils.py_functional import rename_dict
+from verl.utils.transferqueue_utils import kv_batch_meta2batch_meta
 from verl.workers.utils.padding import response_to_nested
 
 from rlvr.metrics import group_counts, pass_at_k_metrics
@@ -54,6 +59,8 @@ class DecomposedTrainer(PPOTrainerSync):
     def init(self) -> None:
         super().init()
         self._prove_plugin_in_workers()
+        if self.processor is None:  # inputs of multi-modal models are no tensors
+            self._send_tensors_only()
         folder = Path(self.config.trainer.default_local_dir)
         self.metrics_log = MetricsLog(folder / "metrics.jsonl", resumed_from=self.global_steps)
         self.skipped_steps = int(self.metrics_log.last("rlvr/skipped_steps") or 0)
@@ -73,6 +80,18 @@ class DecomposedTrainer(PPOTrainerSync):
                 f"{found.count(False)} of {len(found)} training workers did not load the plugin of rlvr-decomposed: "
                 "install it on every node (`make install`)"
             )
+
+    def _send_tensors_only(self) -> None:
+        """verl's workers fetch every field of a batch; the others cost more than a small model's forward pass."""
+        groups = [self.actor_rollout_wg]
+        if self.use_reference_policy and self.ref_policy_wg is not self.actor_rollout_wg:
+            groups.append(self.ref_policy_wg)
+        if self.use_critic:
+            groups.append(self.critic_wg)
+        for group in groups:
+            for name in ("compute_log_prob", "compute_ref_log_prob", "update_actor", "infer_batch", "train_mini_batch"):
+                if hasattr(group, name):
+                    setattr(group, name, on_tensors(getattr(group, name)))
 
     # ---- a step that may have nothing to learn from
 
@@ -201,6 +220,22 @@ class DecomposedTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         super().on_train_begin()
         self.training = True
+
+
+def on_tensors(method: Callable[[KVBatchMeta], Any]) -> Callable[[KVBatchMeta], Any]:
+    """A worker group's method that sees only the fields of a batch that are tensors."""
+
+    @functools.wraps(method)
+    def call(batch: KVBatchMeta) -> Any:
+        schema = kv_batch_meta2batch_meta(batch).field_schema
+        return method(dataclasses.replace(batch, fields=tensor_fields(schema)))
+
+    return call
+
+
+def tensor_fields(schema: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of the fields that TransferQueue stores as tensors."""
+    return [name for name, field in schema.items() if not field["is_non_tensor"]]
 
 
 def knows_our_loss(worker: Any) -> bool:

@@ -5,21 +5,41 @@ upstream's per-sample ``generate`` handles (images, LoRA adapters, pausing, rout
 manager for those.
 """
 
+import argparse
 import asyncio
 from typing import Any
 from uuid import uuid4
 
 import ray
+from verl.workers.rollout.utils import get_vision_placeholder_token_ids
 from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer, vLLMReplica
 from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs import TokensPrompt
 from vllm.sampling_params import RequestOutputKind
 
+IN_PROCESS = "uni"  # engine_kwargs.vllm.distributed_executor_backend
 Generation = tuple[list[int], list[float] | None]  # token ids and their log-probs
 
 
 class BatchedVLLMServer(vLLMHttpServer):
     """Upstream's server and :meth:`generate_batch`."""
+
+    async def run_server(self, args: argparse.Namespace) -> None:
+        """As upstream's, or with the engine in this process: see :mod:`rlvr.cpu.inprocess`."""
+        if args.distributed_executor_backend != IN_PROCESS:
+            await super().run_server(args)
+            return
+        from rlvr.cpu.inprocess import InProcessEngine
+
+        self.engine = await InProcessEngine.create(lambda: AsyncEngineArgs.from_cli_args(args).create_engine_config())
+        vocabulary = {
+            "vocab_size": len(self.model_config.tokenizer),
+            "banned_token_ids": get_vision_placeholder_token_ids(self.model_config.processor),
+        }
+        await self.engine.collective_rpc("monkey_patch_model", kwargs=vocabulary)
+        # Nothing listens there; with it, this server's address is its own.
+        self._server_port = self._master_port
 
     async def generate_batch(
         self, prompts: list[list[int]], n: int, sampling_params: dict[str, Any]
@@ -44,6 +64,7 @@ class BatchedVLLMServer(vLLMHttpServer):
                 n=n,
                 max_tokens=self._response_budget(len(prompt_ids)),
                 output_kind=RequestOutputKind.FINAL_ONLY,
+                detokenize=False,  # the rollout worker decodes
                 **settings,
             )
             async for output in self.engine.generate(

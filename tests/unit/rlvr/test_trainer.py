@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from rlvr.trainer import DecomposedTrainer
+from rlvr.trainer import DecomposedTrainer, tensor_fields
 
 
 def trainer(kept: int, use_critic: bool = False) -> DecomposedTrainer:
@@ -44,3 +44,8 @@ def test_mini_batches_count_only_what_is_kept(kept, mini_batches):
 
 def test_a_critic_needs_whole_mini_batches():
     assert trainer(33, use_critic=True)._get_required_batch_multiple(1) == 32
+
+
+def test_workers_get_the_tensors_of_a_batch_and_nothing_else():
+    schema = {"input_ids": {"is_non_tensor": False}, "extra_fields": {"is_non_tensor": True}}
+    assert tensor_fields(schema) == ["input_ids"]

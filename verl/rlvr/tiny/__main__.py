@@ -1,7 +1,8 @@
 """Make the tiny model and its data: ``python -m rlvr.tiny [--output DIR]``; about a minute and a half on one core.
 
-Writes ``model/`` (a Hugging Face folder), ``train.parquet`` and ``test.parquet`` in the layout of the real data sets (``prompt``,
-``data_source``, ``reward_model``, ``extra_info``). Train, test and pre-training questions share no key. The same bytes come out
+Writes ``model/`` (a Hugging Face folder), ``train.parquet``, ``test.parquet`` (held out) and ``tune.parquet`` (held out too, for
+choosing settings) in the layout of the real data sets (``prompt``, ``data_source``, ``reward_model``, ``extra_info``). They and the
+pre-training questions are disjoint. The same bytes come out
 every time on the same machine. An output that exists is left alone.
 """
 
@@ -16,7 +17,7 @@ import pandas as pd
 from rlvr.tiny.task import Question, make_split
 
 DATA_SOURCE = "rlvr/countdown"
-N_TRAIN, N_TEST = 1024, 256
+N_TRAIN, N_TEST = 2048, 512
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     frame(split.train, "train").to_parquet(args.output / "train.parquet")
     frame(split.test, "test").to_parquet(args.output / "test.parquet")
+    frame(split.tune, "tune").to_parquet(args.output / "tune.parquet")
 
     recipe = Recipe() if args.steps is None else Recipe(steps=args.steps)
     model, tokenizer = pretrain(split.pretrain, recipe, seed=args.seed)

@@ -1,8 +1,8 @@
 """Supervised pre-training of the tiny base model: a 0.3 M-parameter Qwen2 on traces of Countdown.
 
-AdamW, linear warm-up and decay, one CPU core. Deterministic for a given seed, torch
+Muon for the matrices and AdamW for the rest, linear warm-up and decay, one CPU core. Deterministic for a given seed, torch
 build and machine. Deliberately left out: evaluation (the quickstart does it with the real engine) and checkpoints (it takes
-about a minute).
+under two minutes).
 """
 
 import random
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from rlvr.tiny.task import Question
+from rlvr.tiny.task import SIZES, Question
 from rlvr.tiny.tokenizer import build_tokenizer
 from rlvr.tiny.traces import Mixture, make_trace
 
@@ -25,8 +25,9 @@ HEAD_SIZE = 32  # the smallest that vLLM's CPU attention has
 class Recipe:
     """Sizes and optimiser settings of the base model."""
 
-    steps: int = 800
+    steps: int = 1200
     batch_size: int = 48
+    muon_lr: float = 0.02
     lr: float = 3e-3
     warmup_steps: int = 50
     hidden_size: int = 96
@@ -63,30 +64,42 @@ def pretrain(
     tokenizer = build_tokenizer()
     model = new_model(recipe, tokenizer)
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    by_size = [[question for question in questions if len(question.numbers) == size] for size in SIZES]
+    optimizers = new_optimizers(model, recipe)
 
     def schedule(step: int) -> float:
         return min(1.0, (step + 1) / recipe.warmup_steps) * max(0.02, 1.0 - step / recipe.steps)
 
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+    schedulers = [torch.optim.lr_scheduler.LambdaLR(optimizer, schedule) for optimizer in optimizers]
 
     model.train()
     with tqdm(range(recipe.steps), desc="pre-training", unit="step", mininterval=1.0) as bar:
         for step in bar:
-            batch = [rng.choice(questions) for _ in range(recipe.batch_size)]
+            batch = [rng.choice(rng.choice(by_size)) for _ in range(recipe.batch_size)]
             input_ids, labels = encode(tokenizer, batch, recipe.mixture, rng)
             logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
             loss = F.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=IGNORED
             )
-            optimizer.zero_grad()
+            model.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            scheduler.step()
+            for optimizer, scheduler in zip(optimizers, schedulers):
+                optimizer.step()
+                scheduler.step()
             if step % 50 == 0:
                 bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     return model.eval(), tokenizer
+
+
+def new_optimizers(model: Qwen2ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon (https://kellerjordan.github.io/posts/muon) is made for hidden matrices; AdamW takes embeddings, norms and biases."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    chosen = set(map(id, matrices))
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=0.0),
+        torch.optim.AdamW(rest, lr=recipe.lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
 
 
 def encode(

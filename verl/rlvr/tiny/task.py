@@ -1,13 +1,13 @@
-"""Countdown, the task of the tiny runs: combine a few numbers, each once, to reach a target.
+"""Countdown, the task of the tiny runs: put an operator between given numbers so that the last value is the target.
 
     question   4,2,3,1->17
-    answer     4+2=6*3=18-1=17\\boxed{((4+2)*3)-1}
+    answer     \\boxed{4+2=6*3=18-1=17}
 
-A chain runs from left to right; every value on the way lies in ``0 .. MAX_VALUE`` so that each number is one token and a
-well-formed answer always has the same length. Most questions have several right answers and many plausible wrong ones, which
-is what makes the task a miniature of reasoning with a verifiable reward.
+The numbers are used in the order shown, from left to right; every value on the way lies in ``0 .. MAX_VALUE`` so that each number
+is one token. Three to six numbers make easy and hard questions. Most have several right answers and many plausible wrong ones,
+which is what makes the task a miniature of reasoning with a verifiable reward.
 
-Deliberately left out: division, brackets other than the left-to-right ones, negative values.
+Deliberately left out: other orders of the numbers, division, brackets, negative values.
 """
 
 import itertools
@@ -17,21 +17,17 @@ from functools import cache
 
 OPERATORS = "+-*"
 MAX_VALUE = 40
-NUMBERS = range(1, 7)
-NUMBERS_PER_QUESTION = 4
+NUMBERS = range(1, 10)
+SIZES = (3, 4, 5, 6)  # numbers in a question, in equal shares
+TUPLES_PER_SIZE = 6000  # of the 9^size there are
 
 
 @dataclass(frozen=True)
 class Question:
-    """``numbers`` in the order shown to the model; ``target`` is the value to reach."""
+    """``numbers`` in the order in which they are used; ``target`` is the value to reach."""
 
     numbers: tuple[int, ...]
     target: int
-
-    @property
-    def key(self) -> tuple[tuple[int, ...], int]:
-        """Two questions with the same key differ only in the order in which the numbers are shown."""
-        return tuple(sorted(self.numbers)), self.target
 
     @property
     def text(self) -> str:
@@ -55,66 +51,81 @@ class Chain:
             values.append(value)
         return values
 
-    def expression(self) -> str:
-        """The chain as an expression with brackets: ``((4+2)*3)-1``."""
-        text = str(self.numbers[0])
-        for i, (operator, number) in enumerate(zip(self.operators, self.numbers[1:])):
-            text = f"({text}){operator}{number}" if i else f"{text}{operator}{number}"
-        return text
-
-    def answer(self, slip_at: int | None = None, slip: int = 0) -> str:
-        """The written answer. With ``slip_at``, the result of that step is written wrong by ``slip`` (an arithmetic slip)."""
+    def text(self) -> str:
+        """The chain with the value after each step: ``4+2=6*3=18-1=17``."""
         values = self.values()
         if values is None:
             raise ValueError(f"{self} leaves the range 0 .. {MAX_VALUE}")
-        text = str(self.numbers[0])
-        for i, (operator, number, value) in enumerate(zip(self.operators, self.numbers[1:], values)):
-            shown = min(MAX_VALUE, max(0, value + slip)) if i == slip_at else value
-            text += f"{operator}{number}={shown}"
-        return f"{text}\\boxed{{{self.expression()}}}"
+        steps = zip(self.operators, self.numbers[1:], values)
+        return str(self.numbers[0]) + "".join(f"{operator}{number}={value}" for operator, number, value in steps)
 
 
 @cache
 def chains(numbers: tuple[int, ...]) -> dict[int, list[Chain]]:
-    """Every legal chain over a sorted tuple of numbers, by the value that it reaches."""
+    """Every legal chain over the numbers, by the value that it reaches."""
     reached: dict[int, list[Chain]] = {}
-    for order in sorted(set(itertools.permutations(numbers))):
-        for operators in itertools.product(OPERATORS, repeat=len(numbers) - 1):
-            chain = Chain(order, "".join(operators))
-            values = chain.values()
-            if values:
-                reached.setdefault(values[-1], []).append(chain)
+    for operators in itertools.product(OPERATORS, repeat=len(numbers) - 1):
+        chain = Chain(numbers, "".join(operators))
+        values = chain.values()
+        if values:
+            reached.setdefault(values[-1], []).append(chain)
     return reached
 
 
 @dataclass(frozen=True)
 class Split:
-    """Questions with disjoint keys: ``train`` for reinforcement learning, ``test`` held out, ``pretrain`` for the base model."""
+    """Disjoint questions: ``train`` for reinforcement learning, ``test`` held out, ``pretrain`` for the base model.
+
+    ``tune`` is for choosing settings, so that they are not chosen by looking at ``test``.
+    """
 
     train: list[Question]
     test: list[Question]
+    tune: list[Question]
     pretrain: list[Question]
 
 
 def make_split(n_train: int, n_test: int, seed: int = 0) -> Split:
-    """Shuffle all questions once and cut; the three parts share no key.
+    """Shuffle the questions of every size once and cut; ``n_test`` is also the size of ``tune``.
 
     Raises:
         ValueError: if fewer questions exist than are asked for.
     """
     rng = random.Random(seed)
-    keys = [
-        (numbers, target)
-        for numbers in itertools.combinations_with_replacement(NUMBERS, NUMBERS_PER_QUESTION)
-        for target in sorted(chains(numbers))
-        if target > max(numbers)
+    split = Split([], [], [], [])
+    for size in SIZES:
+        questions = _questions(size, rng)
+        test, train = n_test // len(SIZES), n_train // len(SIZES)
+        if 2 * test + train >= len(questions):
+            raise ValueError(
+                f"{n_train} train and 2 × {n_test} held-out questions asked for, "
+                f"but only {len(questions)} of {size} numbers exist"
+            )
+        rng.shuffle(questions)
+        split.test.extend(questions[:test])
+        split.tune.extend(questions[test : 2 * test])
+        split.train.extend(questions[2 * test : 2 * test + train])
+        split.pretrain.extend(questions[2 * test + train :])
+    for part in (split.train, split.test, split.tune):
+        rng.shuffle(part)  # any first few questions are of all sizes
+    return split
+
+
+def _questions(size: int, rng: random.Random) -> list[Question]:
+    """The questions over ``TUPLES_PER_SIZE`` tuples of numbers, or over all where there are fewer."""
+    everything = len(NUMBERS) ** size
+    if everything <= TUPLES_PER_SIZE:
+        tuples = list(itertools.product(NUMBERS, repeat=size))
+    else:
+        tuples = [_digits(code, size) for code in rng.sample(range(everything), TUPLES_PER_SIZE)]
+    return [
+        Question(numbers, target) for numbers in tuples for target in sorted(chains(numbers)) if target > max(numbers)
     ]
-    if n_train + n_test >= len(keys):
-        raise ValueError(f"{n_train} train and {n_test} test questions asked for, but only {len(keys)} exist")
-    rng.shuffle(keys)
-    questions = [Question(tuple(rng.sample(numbers, len(numbers))), target) for numbers, target in keys]
-    return Split(
-        test=questions[:n_test],
-        train=questions[n_test : n_test + n_train],
-        pretrain=questions[n_test + n_train :],
-    )
+
+
+def _digits(code: int, size: int) -> tuple[int, ...]:
+    digits = []
+    for _ in range(size):
+        code, digit = divmod(code, len(NUMBERS))
+        digits.append(NUMBERS[digit])
+    return tuple(digits)

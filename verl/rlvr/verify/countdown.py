@@ -1,18 +1,19 @@
-"""Exact verifier of Countdown, the tiny task: the boxed expression uses each number once and reaches the target.
+"""Exact verifier of Countdown, the tiny task: the boxed chain uses the numbers in order, calculates right and ends at the target.
 
-The model's expression is parsed by a grammar of integers, ``+ - *`` and brackets; nothing is ever evaluated as Python.
-Deliberately left out: any judgement of the steps before the box.
+The model's chain (``4+2=6*3=18``) is read by a grammar of integers and ``+ - * =``; nothing is ever evaluated as Python.
+Deliberately left out: any judgement of what stands outside the box.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rlvr.verify.verdict import Verdict
 
 BOX = re.compile(r"\\boxed\{([^{}]*)\}")
-TOKEN = re.compile(r"\d+|[+\-*()]")
-MAX_EXPRESSION = 64  # characters; every right answer is far shorter, and it bounds the recursion below
+CHAIN = re.compile(r"[0-9]+(?:[+\-*][0-9]+=[0-9]+)+")
+STEP = re.compile(r"([+\-*])([0-9]+)=([0-9]+)")
+MAX_CHAIN = 64  # characters; every right answer is far shorter
 
 
 def verify_countdown(response: str, ground_truth: Mapping[str, Any]) -> Verdict:
@@ -21,57 +22,30 @@ def verify_countdown(response: str, ground_truth: Mapping[str, Any]) -> Verdict:
     if not boxes:
         return Verdict(False, error="no box")
     answer = boxes[-1]
-    numbers, _, target = ground_truth["question"].partition("->")
     try:
         value, used = parse(answer)
     except ValueError as error:
         return Verdict(False, extracted=answer, error=str(error))
-    correct = value == int(target) and sorted(used) == sorted(map(int, numbers.split(",")))
-    return Verdict(correct, extracted=answer)
+    numbers, _, target = ground_truth["question"].partition("->")
+    return Verdict(value == int(target) and used == [int(number) for number in numbers.split(",")], extracted=answer)
 
 
-def parse(expression: str) -> tuple[int, list[int]]:
-    """(value, numbers used) of an expression in integers, ``+ - *`` and brackets, with the usual precedence.
+def parse(chain: str) -> tuple[int, list[int]]:
+    """(last value, numbers used in their order) of a chain whose every step is right.
 
     Raises:
-        ValueError: if it is not such an expression.
+        ValueError: if it is not a chain, or a step is calculated wrong.
     """
-    if len(expression) > MAX_EXPRESSION:
-        raise ValueError("expression too long")
-    tokens = TOKEN.findall(expression)
-    if "".join(tokens) != expression:
-        raise ValueError("not an expression")
-    used: list[int] = []
-    stream = iter([*tokens, ""])
-    value, rest = _sum(stream, next(stream), used)
-    if rest:
-        raise ValueError("not an expression")
+    if len(chain) > MAX_CHAIN:
+        raise ValueError("chain too long")
+    if not CHAIN.fullmatch(chain):
+        raise ValueError("not a chain")
+    value = int(chain[: re.search(r"[+\-*]", chain).start()])  # type: ignore[union-attr]  # CHAIN has matched
+    used = [value]
+    for operator, number, claimed in STEP.findall(chain):
+        right = int(number)
+        value = value + right if operator == "+" else value - right if operator == "-" else value * right
+        if value != int(claimed):
+            raise ValueError("a step is calculated wrong")
+        used.append(right)
     return value, used
-
-
-def _sum(stream: Iterator[str], token: str, used: list[int]) -> tuple[int, str]:
-    value, token = _product(stream, token, used)
-    while token in ("+", "-"):
-        operator = token
-        other, token = _product(stream, next(stream), used)
-        value = value + other if operator == "+" else value - other
-    return value, token
-
-
-def _product(stream: Iterator[str], token: str, used: list[int]) -> tuple[int, str]:
-    value, token = _atom(stream, token, used)
-    while token == "*":
-        other, token = _atom(stream, next(stream), used)
-        value *= other
-    return value, token
-
-
-def _atom(stream: Iterator[str], token: str, used: list[int]) -> tuple[int, str]:
-    if token.isdecimal():
-        used.append(int(token))
-        return used[-1], next(stream)
-    if token == "(":
-        value, token = _sum(stream, next(stream), used)
-        if token == ")":
-            return value, next(stream)
-    raise ValueError("not an expression")

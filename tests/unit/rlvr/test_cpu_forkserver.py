@@ -1,0 +1,99 @@
+"""The launcher and the fork server, without Ray: a worker is a script with arguments, an environment and streams."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from rlvr.cpu import forkserver
+
+LAUNCHER = Path(forkserver.__file__).with_name("launch_worker.py")
+# In a process of its own, as in a run: nothing else is imported, so forking is safe. Ray is a stand-in.
+SERVER = """
+import socket, sys, types
+sys.modules["ray._raylet"] = types.SimpleNamespace(Config=types.SimpleNamespace(initialize=lambda text: None))
+from rlvr.cpu import forkserver
+forkserver.preload = lambda: None
+forkserver.serve(socket.socket(fileno=int(sys.argv[1])))
+"""
+WORKER = """
+import os, sys
+print("arguments", sys.argv[1:], "variable", os.environ.get("WORKER"), "folder", os.getcwd(), "name", __name__)
+print("to stderr", file=sys.stderr)
+print("forked", os.environ.get("INHERITED"))
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def address(tmp_path):
+    path = str(tmp_path / "socket")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(8)
+    command = [sys.executable, "-c", SERVER, str(listener.fileno())]
+    server = subprocess.Popen(command, pass_fds=[listener.fileno()], env=os.environ | {"INHERITED": "from the server"})
+    listener.close()
+    yield path
+    server.kill()
+    server.wait()
+
+
+def launch(address: str, script: Path, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-I", "-S", str(LAUNCHER), address, str(script), "--port=1", "a b"]
+    environment = os.environ | {"WORKER": "yes"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_a_worker_has_its_own_arguments_environment_folder_and_streams(address, tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    for _ in range(2):
+        result = launch(address, script, tmp_path)
+        assert f"arguments ['--port=1', 'a b'] variable yes folder {tmp_path} name __main__" in result.stdout
+        assert result.stderr == "to stderr\n"
+        assert "forked None" in result.stdout, "the server's own environment is not the worker's"
+
+
+def test_a_worker_that_fails_says_so_and_the_server_goes_on(address, tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text("raise ValueError('broken')")
+    assert "ValueError: broken" in launch(address, script, tmp_path).stderr
+    script.write_text(WORKER)
+    assert "arguments" in launch(address, script, tmp_path).stdout
+
+
+def test_without_a_server_the_launcher_is_the_interpreter(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    result = launch(str(tmp_path / "nobody"), script, tmp_path)
+    assert "arguments ['--port=1', 'a b'] variable yes" in result.stdout
+    assert result.returncode == 3
+
+
+def test_a_long_request_arrives_whole(tmp_path):
+    """More than one read of the socket."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    body = b'{"arguments": ["' + b"x" * 500_000 + b'"]}'
+    read, write = os.pipe()
+    with here, there:
+        rights = (
+            socket.SOL_SOCKET,
+            socket.SCM_RIGHTS,
+            b"".join(n.to_bytes(4, sys.byteorder) for n in (read, write, 2)),
+        )
+        there.sendmsg([len(body).to_bytes(8, "big")], [rights])
+        sender = threading.Thread(target=there.sendall, args=(body,))
+        sender.start()
+        request, streams = forkserver.receive(here)
+        sender.join()
+    assert len(request["arguments"][0]) == 500_000
+    assert len(streams) == 3
+    os.write(streams[1], b"!")
+    assert os.read(read, 1) == b"!"
+    for stream in (*streams, read, write):
+        os.close(stream)

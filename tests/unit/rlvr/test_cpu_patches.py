@@ -1,0 +1,62 @@
+"""What replaces a kernel of verl on the CPU computes what verl's does."""
+
+import importlib
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tensordict import NonTensorData, TensorDict
+from verl.utils import tensordict_utils
+from verl.utils.torch_functional import logprobs_from_logits_naive
+
+from rlvr.cpu import patches
+
+
+@given(rows=st.integers(1, 40), vocabulary=st.integers(1, 50), chunk=st.integers(1, 400), seed=st.integers(0, 2**16))
+def test_log_probs_are_those_of_log_softmax(rows, vocabulary, chunk, seed):
+    generator = torch.Generator().manual_seed(seed)
+    logits = 10 * torch.randn(rows, vocabulary, generator=generator)
+    labels = torch.randint(vocabulary, (rows,), generator=generator)
+    before, patches.LOG_PROB_CHUNK = patches.LOG_PROB_CHUNK, chunk
+    try:
+        log_probs = patches.log_probs_of_labels(logits, labels)
+    finally:
+        patches.LOG_PROB_CHUNK = before
+    torch.testing.assert_close(log_probs, logprobs_from_logits_naive(logits, labels), atol=1e-5, rtol=1e-5)
+
+
+def test_log_probs_of_a_padded_batch_and_their_gradient():
+    logits = torch.randn(3, 5, 7, requires_grad=True)
+    labels = torch.randint(7, (3, 5))
+    patches.log_probs_of_labels(logits, labels).sum().backward()
+    expected = torch.autograd.grad(logprobs_from_logits_naive(logits, labels).sum(), logits)[0]
+    torch.testing.assert_close(logits.grad, expected)
+
+
+@given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12), data=st.data())
+def test_rows_are_those_that_upstream_selects(lengths, data):
+    """Jagged, dense and jagged (samples, heads, length) fields, and plain values."""
+    upstream = importlib.util.module_from_spec(tensordict_utils.__spec__)
+    tensordict_utils.__spec__.loader.exec_module(upstream)
+    selects = upstream.index_select_tensor_dict
+    patches.patch_row_selection(upstream)
+    rows = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=12))
+    samples = [torch.rand(length) for length in lengths]
+    heads = [torch.rand(2, length) for length in lengths]
+    batch = TensorDict(
+        {
+            "jagged": torch.nested.as_nested_tensor(samples, layout=torch.jagged),
+            "heads": upstream.nested_tensor_from_tensor_list(heads),
+            "dense": torch.arange(len(lengths)),
+        },
+        batch_size=len(lengths),
+    )
+    batch["setting"] = NonTensorData("value", batch_size=[])
+    ours, theirs = upstream.index_select_tensor_dict(batch, rows), selects(batch, rows)
+    assert set(ours.keys()) == set(theirs.keys())
+    assert ours["dense"].equal(theirs["dense"])
+    assert ours["setting"] == theirs["setting"] == "value"
+    for name in ("jagged", "heads"):
+        assert all(a.equal(b) for a, b in zip(ours[name].unbind(), theirs[name].unbind(), strict=True))
+    assert ours["jagged"].offsets().tolist() == theirs["jagged"].offsets().tolist()
+    assert ours["jagged"].to_padded_tensor(0.0).equal(theirs["jagged"].to_padded_tensor(0.0))
