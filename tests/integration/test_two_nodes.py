@@ -1,6 +1,7 @@
 """Two Ray nodes on one machine: a run that loses one ends with 76 and resumes; one that hangs says where and ends with 75."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -171,8 +172,10 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
     assert "setting global step to " + str(saved) in output
     assert "waiting in rollout and reward" in output
     assert "rollout worker 0 waits for reward" in output and "compute_score > sleep" in output
-    steps = [line.split(",")[0] for line in metrics.read_text().splitlines()]
-    assert steps == [f'{{"step": {step}' for step in range(1, len(steps) + 1)], "no step is missing or twice"
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps == sorted(set(steps)), "no step is there twice"
+    # verl saves a step before its metrics are known: the saved step's line is lost if the node is lost in between
+    assert set(range(1, steps[-1] + 1)) - set(steps) <= {saved}
     # Two checkpoints are kept, those of the first run included.
     newest = int(tracker.read_text())
     assert {path.name for path in folder.glob("global_step_*")} == {
