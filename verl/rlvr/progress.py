@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -26,6 +27,7 @@ ASK_WORKERS_S = 5.0  # how long rollout workers may take to say what they do
 LOOK_CLOSER_EVERY_S = 60.0
 NAMESPACE = b"rlvr"
 FRAMES = 8
+RAY_FOLDER = str(Path(ray.__file__).parent)
 START_S = 600.0  # a start (model loading, rollout servers) may take this long, however short the timeout
 
 ROLLOUT = "rollout and reward"
@@ -181,12 +183,14 @@ def waits(_: Any) -> dict[str, int]:
 
 
 def await_chain(coroutine: Any) -> str:
-    """Names of a coroutine and of those that it waits for, down to the last that is Python's; empty for Ray's own."""
+    """Names of a coroutine and of those that it waits for, down to the last that is Python's.
+
+    Ray's own are left out: it wraps every method of an actor. A chain of nothing else is empty.
+    """
     names = []
     while coroutine is not None and hasattr(coroutine, "cr_code"):
-        if "/ray/" in coroutine.cr_code.co_filename:
-            return ""
-        names.append(coroutine.__name__)
+        if not coroutine.cr_code.co_filename.startswith(RAY_FOLDER):
+            names.append(coroutine.__name__)
         coroutine = coroutine.cr_await
     return " > ".join(names)
 
