@@ -170,7 +170,7 @@ def test_the_tiny_launchers(capsys, data, tmp_path, launcher):
     code, output, problems = run(capsys, *arguments_of(launcher, *overrides))
     assert (code, problems) == (0, [])
     assert "no estimate: this machine has no GPU" in output
-    assert "128 questions × 8 = 1,024 samples" in output
+    assert "128 questions × 8 = 1024 samples" in output
 
 
 def test_w_reinforce_is_two_lines_away(capsys, gpu, data, tmp_path):
