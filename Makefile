@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu quickstart test test-unit bench bench-step lint lock clean
+.PHONY: help install install-gpu quickstart paper test test-unit bench bench-step lint lock clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ install-gpu:
 ## make quickstart     make a tiny model, train it with NSR, compare pass@k before and after; METHOD=psr|nsr|w_reinforce|grpo|ppo
 quickstart: install
 	@.venv/bin/python scripts/quickstart.py
+
+## make paper          the paper in miniature: five methods × three seeds, evaluated, one report; ARGS="--quick", "--ablations" …
+paper: install
+	.venv/bin/python scripts/paper.py $(ARGS)
 
 ## make test           the whole test suite, on the real engine
 test: install

@@ -1,11 +1,12 @@
 """The paper in miniature: every method × several seeds on the real engine, evaluated, with a report.
 
-    python scripts/paper.py [--seeds 3] [--quick] [--ablations] [--output runs/paper]        (make paper)
+    python scripts/paper.py [--seeds 3] [--quick] [--ablations] [--tune] [--output runs/paper] [key=value …]        (make paper)
 
 Trains PSR, NSR, W-REINFORCE, GRPO and PPO on the tiny model with the same settings, samples held-out questions with the paper's
 sampling (temperature 0.6, top-p 0.95), and writes ``OUTPUT/report``. ``--ablations`` trains the λ sweep and drop against mask
-instead. ``--quick``: one seed, fewer questions and samples. A run that is there is not made again: kill it and start it anew
-at any time. Deliberately left out: any choice by looking at results; every run is reported.
+instead. ``--quick``: one seed, fewer questions and samples. ``--tune`` asks the questions of the tuning split: settings are chosen
+there (``key=value`` goes to every run; give each setting an ``--output`` of its own), never on the held-out ones. A run that is
+there is not made again: kill it and start it anew at any time. Deliberately left out: any choice among the runs.
 """
 
 import argparse
@@ -14,11 +15,12 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from tiny_runs import METHODS, MODEL, ROOT, evaluate, train
+from tiny_runs import METHODS, MODEL, ROOT, TEST, TUNE, evaluate, train
 
 from passk.study import BASE, SeedRun, write_study
 from passk.tally import tally
@@ -69,7 +71,7 @@ def main() -> None:
     started = time.monotonic()
     seeds = 1 if arguments.quick else arguments.seeds
     questions, samples = (QUICK_QUESTIONS, QUICK_SAMPLES) if arguments.quick else (QUESTIONS, SAMPLES)
-    plans = make_plans(ABLATIONS if arguments.ablations else METHODS, seeds, arguments.output)
+    plans = make_plans(ABLATIONS if arguments.ablations else METHODS, seeds, arguments.output, arguments.overrides)
 
     console.rule("the tiny model and its data", align="left")
     subprocess.run([sys.executable, "-m", "rlvr.tiny"], check=True)
@@ -84,28 +86,33 @@ def main() -> None:
 
     console.rule(f"evaluation: {len(plans) + 1} models, {questions} questions × {samples} samples", align="left")
     models = {BASE: MODEL} | {plan.folder.name: plan.trained for plan in plans}
-    folder = arguments.output / f"eval-{questions}x{samples}"
-    files = evaluate(models, folder, questions, samples, TEMPERATURE, TOP_P)
+    asked = TUNE if arguments.tune else TEST
+    folder = arguments.output / f"eval-{asked.stem}-{questions}x{samples}"
+    files = evaluate(models, asked, folder, questions, samples, TEMPERATURE, TOP_P)
 
     methods: dict[str, list[SeedRun]] = {}
     for plan in plans:
         run = SeedRun(plan.seed, tally(files[plan.folder.name]), plan.folder / "metrics.jsonl")
         methods.setdefault(plan.method, []).append(run)
     report = arguments.output / ("report-ablations" if arguments.ablations else "report")
-    title = f"Countdown, held out: after {STEPS} steps, {seeds} seed{'s' if seeds > 1 else ''}"
+    title = f"Countdown, {asked.stem} questions: after {STEPS} steps, {seeds} seed{'s' if seeds > 1 else ''}"
     lines = write_study(tally(files[BASE]), methods, report, title)
     print("\n".join(["", *lines, "", provenance(), f"report: {report / 'report.html'}"]))
     print(f"total {time.monotonic() - started:.0f} s")
 
 
-def make_plans(methods: dict[str, tuple[str, list[str]]], seeds: int, output: Path) -> list[Plan]:
+def make_plans(
+    methods: dict[str, tuple[str, list[str]]], seeds: int, output: Path, extra: Sequence[str] = ()
+) -> list[Plan]:
     """Seed by seed, so that a study that is cut short has whole seeds."""
     plans = []
     for seed in range(1, seeds + 1):
         for method, (launcher, overrides) in methods.items():
             name = method.split(" (")[0].replace("λ = ", "lambda_")
             name = "w_reinforce" if name == "lambda_0.1" else name  # the same run
-            plans.append(Plan(method, seed, launcher, (*overrides, f"seed={seed}"), output / f"{name}-seed{seed}"))
+            plans.append(
+                Plan(method, seed, launcher, (*overrides, *extra, f"seed={seed}"), output / f"{name}-seed{seed}")
+            )
     return plans
 
 
@@ -120,7 +127,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one seed, fewer questions and samples")
     parser.add_argument("--ablations", action="store_true", help="the λ sweep and drop against mask")
+    parser.add_argument(
+        "--tune", action="store_true", help="evaluate on the tuning split instead of the held-out questions"
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/paper"))
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for every training run")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds {arguments.seeds}: give 1 or more")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tiny_runs import METHODS, MODEL, ROOT, evaluate, train
+from tiny_runs import METHODS, MODEL, ROOT, TEST, evaluate, train
 
 from passk import metrics
 from passk.estimate import Estimate
@@ -76,7 +76,7 @@ def phase(title: str) -> Iterator[None]:
 
 def compare(models: dict[str, Path], run: Path) -> list[Estimate]:
     """Evaluate the models and write the report."""
-    files = evaluate(models, run / "eval", EVALUATED_QUESTIONS, SAMPLES_PER_QUESTION, temperature=1.0, top_p=1.0)
+    files = evaluate(models, TEST, run / "eval", EVALUATED_QUESTIONS, SAMPLES_PER_QUESTION, temperature=1.0, top_p=1.0)
     tallies = {name: tally(path) for name, path in files.items()}
     estimates, differences = metrics.evaluate(tallies, ks=None, majority=False)
     write_report(tallies, estimates, differences, run / "report", f"Countdown, held out: after {STEPS} steps")

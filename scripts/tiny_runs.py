@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL, TEST = Path("data/tiny/model"), Path("data/tiny/test.parquet")
+MODEL, TEST, TUNE = (Path("data/tiny") / name for name in ("model", "test.parquet", "tune.parquet"))
 MAX_TOKENS = 32
 
 # Method -> (launcher, what it adds)
@@ -71,13 +71,20 @@ def last_step(metrics_file: Path) -> tuple[int, str]:
 
 
 def evaluate(
-    models: Mapping[str, Path], folder: Path, questions: int, samples: int, temperature: float, top_p: float
+    models: Mapping[str, Path],
+    asked: Path,
+    folder: Path,
+    questions: int,
+    samples: int,
+    temperature: float,
+    top_p: float,
 ) -> dict[str, Path]:
-    """Sample and grade with every model, in one process: starting Python and vLLM costs more than the sampling.
+    """Sample and grade the first ``questions`` questions of the file ``asked`` with every model.
 
-    Returns the file of samples of every model. The same call goes on where a killed one stopped.
+    In one process: starting Python and vLLM costs more than the sampling. Returns the file of samples of every model. The same
+    call goes on where a killed one stopped.
     """
-    command = [sys.executable, "-m", "passk.generate", f"--datasets={TEST}", "--prompt_template_type=countdown"]
+    command = [sys.executable, "-m", "passk.generate", f"--datasets={asked}", "--prompt_template_type=countdown"]
     command += [f"--model_name={','.join(f'{name}={path}' for name, path in models.items())}", f"--output_dir={folder}"]
     command += [f"--num_generation={samples}", f"--limit={questions}", f"--max_tokens={MAX_TOKENS}"]
     command += [f"--temperature={temperature}", f"--top_p={top_p}", "--dtype=float32"]

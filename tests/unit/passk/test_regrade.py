@@ -56,13 +56,13 @@ def test_the_installed_grader_on_the_tiny_task(tmp_path):
         "generation_id": 0,
         "question": "1,2->3",
         "answer": "3",
-        "response": "\\boxed{1+2}",
+        "response": "\\boxed{1+2=3}",
         "label": False,
     }
     stored = write(tmp_path / "old.jsonl", [line | {"data_source": "rlvr/countdown"}])
     regrade(str(stored), str(tmp_path / "new.jsonl"))
     (new,) = read_lines(tmp_path / "new.jsonl")
-    assert (new["label"], new["pred_answer"], new["grader"]) == (True, "1+2", installed_grader().stamp)
+    assert (new["label"], new["pred_answer"], new["grader"]) == (True, "1+2=3", installed_grader().stamp)
 
 
 def test_what_cannot_be_graded_is_said(stored, tmp_path):

@@ -63,12 +63,17 @@ class Chain:
 @cache
 def chains(numbers: tuple[int, ...]) -> dict[int, list[Chain]]:
     """Every legal chain over the numbers, by the value that it reaches."""
+    legal = [("", numbers[0])]  # operators so far, value so far
+    for number in numbers[1:]:
+        legal = [
+            (operators + operator, after)
+            for operators, value in legal
+            for operator, after in zip(OPERATORS, (value + number, value - number, value * number))
+            if 0 <= after <= MAX_VALUE
+        ]
     reached: dict[int, list[Chain]] = {}
-    for operators in itertools.product(OPERATORS, repeat=len(numbers) - 1):
-        chain = Chain(numbers, "".join(operators))
-        values = chain.values()
-        if values:
-            reached.setdefault(values[-1], []).append(chain)
+    for operators, value in legal:
+        reached.setdefault(value, []).append(Chain(numbers, operators))
     return reached
 
 

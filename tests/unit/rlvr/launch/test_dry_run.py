@@ -165,13 +165,12 @@ def test_every_machine_is_valid_for_the_largest_demand(capsys, gpu, data, machin
 
 @pytest.mark.parametrize("launcher", TINY)
 def test_the_tiny_launchers(capsys, data, tmp_path, launcher):
-
     (tmp_path / "config.json").write_text(json.dumps(KNOWN["Qwen/Qwen3-4B"]))
     overrides = [*data, f"actor_rollout_ref.model.path={tmp_path}"]
     code, output, problems = run(capsys, *arguments_of(launcher, *overrides))
     assert (code, problems) == (0, [])
     assert "no estimate: this machine has no GPU" in output
-    assert "32 questions × 8 = 256 samples" in output
+    assert "128 questions × 8 = 1024 samples" in output
 
 
 def test_w_reinforce_is_two_lines_away(capsys, gpu, data, tmp_path):

@@ -96,7 +96,7 @@ def test_the_reward_of_mathematics(source):
 
 
 def test_the_reward_has_the_same_keys_for_every_source():
-    countdown = score("rlvr/countdown", "\\boxed{1+2}", {"question": "1,2->3", "target": "3"})
+    countdown = score("rlvr/countdown", "\\boxed{1+2=3}", {"question": "1,2->3", "target": "3"})
     assert countdown["score"] == 1.0
     assert countdown.keys() == score(MATH[0], "\\boxed{3}", {"target": "3"}).keys()
 
