@@ -124,8 +124,10 @@ def test_a_trainer_that_still_speaks_is_taken_at_its_word():
 @pytest.fixture
 def ray_says(monkeypatch):
     """A Ray that answers what the test says; the dog looks every few milliseconds."""
-    said = SimpleNamespace(cluster=cluster(alive("W", "n1")), status=STATUS | {"at": time.time()})
+    said = SimpleNamespace(cluster=cluster(alive("W", "n1")), status=STATUS | {"at": time.time()}, exits=[])
     monkeypatch.setattr(watchdog.atexit, "register", lambda _: None)  # it would end pytest
+    monkeypatch.setattr(watchdog.os, "_exit", said.exits.append)  # and so would this
+    monkeypatch.setattr(watchdog, "LAST_EXIT_S", 0.2)
     monkeypatch.setattr(watchdog, "POLL_S", 0.01)
     monkeypatch.setattr(watchdog, "TRAINER_FAILS_FIRST_S", 0.01)
     monkeypatch.setattr(watchdog, "RAY_NOTICES_S", 0.01)
@@ -135,6 +137,10 @@ def ray_says(monkeypatch):
     monkeypatch.setattr(progress, "read_status", lambda: said.status)
     before = signal.getsignal(watchdog.SIGNAL)
     yield said
+    for thread in threading.enumerate():  # none may outlive what is patched here
+        if thread.name == "rlvr-watchdog":
+            thread.join(20)
+            assert not thread.is_alive()
     signal.signal(watchdog.SIGNAL, before)
 
 
