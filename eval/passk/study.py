@@ -20,11 +20,13 @@ import numpy as np
 from passk.estimate import Difference, Estimate, Statistic, default_ks
 from passk.plot import new_figure, plain, plot_curves, svg_text
 from passk.report import page
-from passk.seeds import difference_seeds, estimate_seeds
+from passk.seeds import difference_seeds, estimate_seeds, table
 from passk.storage import write_atomically
 from passk.tally import Tally
 
 BASE = "base"
+
+Steps = list[dict[str, Any]]  # the metrics of one run, a step each
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def write_study(base: Tally, methods: Mapping[str, Sequence[SeedRun]], folder: P
     to_base = [difference_seeds(name, tallies[name], BASE, [base], ks) for name in methods]
     pairs = [difference_seeds(b, tallies[b], a, tallies[a], ks) for a, b in combinations(methods, 2)]
     plot_curves(estimates, folder / "pass_at_k.png", title)
-    curves = training_curves(methods)
+    steps = {name: [read_steps(run.metrics_file) for run in runs] for name, runs in methods.items()}
+    curves = training_curves(steps)
     curves.savefig(folder / "training.png", dpi=130)
     first_seeds = {name: counts[0] for name, counts in tallies.items()}
     document = page(first_seeds, estimates, [*to_base, *pairs], title, {"Training": svg_text(curves)})
@@ -77,34 +80,35 @@ def write_study(base: Tally, methods: Mapping[str, Sequence[SeedRun]], folder: P
     }
     write_atomically(folder / "metrics.json", [json.dumps(record, indent=2).encode()])
     lines = markdown(estimates, to_base, pairs, {name: len(counts) for name, counts in tallies.items()})
-    lines += ["", *markdown_training(methods)]
+    lines += ["", *markdown_training(steps)]
     write_atomically(folder / "tables.md", ["\n".join([*lines, ""]).encode()])
     return lines
 
 
 def by_k(tally: Tally, ks: Sequence[int]) -> dict[str, float]:
-    estimate = estimate_seeds("", [tally], ks)
-    return {f"pass@{k}": one.value for k, one in estimate.pass_at_k.items()}
+    """pass@k of one seed, without an interval."""
+    values = table([tally], list(tally.questions), ks).mean(axis=(0, 1))
+    return {f"pass@{k}": float(value) for k, value in zip(ks, values)}
 
 
-def read_steps(metrics_file: Path) -> list[dict[str, Any]]:
+def read_steps(metrics_file: Path) -> Steps:
     """The training steps of a run; validation before training is step 0 and left out."""
     steps = map(json.loads, metrics_file.read_text(encoding="utf-8").splitlines())
     return [step for step in steps if step["step"] > 0]
 
 
-def training_curves(methods: Mapping[str, Sequence[SeedRun]]) -> Any:
+def training_curves(methods: Mapping[str, Sequence[Steps]]) -> Any:
     """One panel a metric, one colour a method: the mean over seeds, and each seed thinly."""
     figure, axes = new_figure(2, 3, figsize=(12.5, 6.4))
     for panel, (title, value_of) in zip(axes.flat, PANELS.items()):
         for number, (name, runs) in enumerate(methods.items()):
-            curves = [[value_of(step) for step in read_steps(run.metrics_file)] for run in runs]
+            curves = [[value_of(step) for step in steps] for steps in runs]
             length = min(map(len, curves))
-            steps = np.arange(1, length + 1)
+            numbers = np.arange(1, length + 1)
             values = np.array([curve[:length] for curve in curves], dtype=float)
             for curve in values:
-                panel.plot(steps, curve, color=f"C{number + 1}", linewidth=0.6, alpha=0.35)
-            panel.plot(steps, values.mean(axis=0), color=f"C{number + 1}", linewidth=1.8, label=plain(name))
+                panel.plot(numbers, curve, color=f"C{number + 1}", linewidth=0.6, alpha=0.35)
+            panel.plot(numbers, values.mean(axis=0), color=f"C{number + 1}", linewidth=1.8, label=plain(name))
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("step", fontsize=9)
         panel.grid(alpha=0.3)
@@ -129,15 +133,15 @@ def markdown(
     return lines
 
 
-def markdown_training(methods: Mapping[str, Sequence[SeedRun]]) -> list[str]:
+def markdown_training(methods: Mapping[str, Sequence[Steps]]) -> list[str]:
     """First and last five steps of training, means over the seeds."""
     lines = ["training, mean of the first five → the last five steps, over seeds", "", *_head(["method", *PANELS])]
     for name, runs in methods.items():
         cells = []
         for value_of in PANELS.values():
             ends = []
-            for run in runs:
-                values = [value_of(step) for step in read_steps(run.metrics_file)]
+            for steps in runs:
+                values = [value_of(step) for step in steps]
                 ends.append((np.nanmean(values[:5]), np.nanmean(values[-5:])))
             before, after = np.mean(ends, axis=0)
             cells.append(f"{before:.3g} → {after:.3g}")
