@@ -58,13 +58,10 @@ class SelectingReplayBuffer(ReplayBuffer):
             # Nothing would have a gradient. The batch stays whole, because upstream cannot clear an empty one.
             batch.extra_info[SKIP] = True
             return batch, metrics
-        rows = kept.nonzero().flatten().tolist()
-        dropped = (~kept).nonzero().flatten().tolist()
+        dropped = [key for key, keep in zip(batch.keys, kept.tolist()) if not keep]
         if dropped:
-            tq.kv_clear(keys=[batch.keys[row] for row in dropped], partition_id=partition_id)
-        selected = KVBatchMeta(
-            partition_id=partition_id, keys=[batch.keys[row] for row in rows], tags=[batch.tags[row] for row in rows]
-        )
+            tq.kv_clear(keys=dropped, partition_id=partition_id)
+        selected = batch.select_keys([key for key, keep in zip(batch.keys, kept.tolist()) if keep])
         return selected, metrics
 
     def take_validation_entropy(self) -> float | None:

@@ -158,14 +158,8 @@ class DecomposedTrainer(PPOTrainerSync):
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
         """As upstream's, without the rows that fill up the last mini-batch: they are no answers of the model."""
-        rows = [row for row, tag in enumerate(batch.tags) if not tag.get("is_padding", False)]
-        samples = KVBatchMeta(
-            partition_id=batch.partition_id,
-            keys=[batch.keys[row] for row in rows],
-            tags=[batch.tags[row] for row in rows],
-            extra_info=batch.extra_info,
-        )
-        super()._log_rollout_data(samples, timing_raw, rollout_data_dir)
+        samples = [key for key, tag in zip(batch.keys, batch.tags) if not tag.get("is_padding", False)]
+        super()._log_rollout_data(batch.select_keys(samples), timing_raw, rollout_data_dir)
 
     # ---- the loss of correct samples
 
