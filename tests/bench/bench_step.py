@@ -269,6 +269,7 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
             "trainer.v1.sampler.custom_sampler.name": "null",
             "actor_rollout_ref.actor.policy_loss.loss_mode": "vanilla",
             "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "null",
+            "actor_rollout_ref.rollout.calculate_log_probs": "true",
             "reward.num_workers": 1,
         }
     if cell.contender == "ours":

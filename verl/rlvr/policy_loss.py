@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+# Written instead of old log-probs where a step has one update, whose policy is the old one: see rlvr.trainer.
+IS_OWN_OLD_POLICY = float("nan")
+
 
 def compute_policy_loss_decomposed(
     old_log_prob: torch.Tensor,
@@ -23,10 +26,14 @@ def compute_policy_loss_decomposed(
     config: Any = None,
     rollout_is_weights: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, dict[str, Any]]:
-    """All tensors are (samples, response_length); returns the scalar loss and verl's metrics plus two clip fractions."""
+    """All tensors are (samples, response_length); returns the scalar loss and verl's metrics plus two clip fractions.
+
+    Where ``old_log_prob`` is ``IS_OWN_OLD_POLICY``, the policy is compared with itself: ratio 1, gradient unchanged.
+    """
     # Imported here: this module is loaded while core_algos is being registered with.
     from verl.trainer.ppo.core_algos import compute_policy_loss_vanilla
 
+    old_log_prob = torch.where(old_log_prob.isnan(), log_prob.detach(), old_log_prob)
     loss, metrics = compute_policy_loss_vanilla(
         old_log_prob, log_prob, advantages, response_mask, loss_agg_mode, config, rollout_is_weights
     )

@@ -2,6 +2,7 @@
 
 - a step with nothing to learn from is skipped, counted and logged, and the run goes on;
 - mini-batches are sized to what was kept, so that dropped samples cost no padding;
+- a step with one update needs no old log-probs: the policy that is updated is the old one, and the ratio is 1;
 - training workers fetch the tensors of a batch, and not every sample's prompt text and records as well;
 - ``algorithm.positive_learning_weight`` weighs the loss of correct samples;
 - validation reports unbiased pass@k and the mean token entropy beside upstream's figures;
@@ -33,8 +34,10 @@ from verl.utils.py_functional import rename_dict
 from verl.utils.transferqueue_utils import kv_batch_meta2batch_meta
 from verl.workers.utils.padding import response_to_nested
 
+from rlvr.heap import freeze_heap
 from rlvr.metrics import group_counts, pass_at_k_metrics
 from rlvr.metrics_log import MetricsLog
+from rlvr.policy_loss import IS_OWN_OLD_POLICY
 from rlvr.progress import Progress
 from rlvr.sampler import SKIP
 
@@ -67,6 +70,7 @@ class DecomposedTrainer(PPOTrainerSync):
         OmegaConf.save(self.config, folder / "config.yaml", resolve=True)
         # Where verl writes with trainer.logger=[tensorboard].
         os.environ.setdefault("TENSORBOARD_DIR", str(folder / "tensorboard"))
+        freeze_heap()
 
     def _prove_plugin_in_workers(self) -> None:
         """verl swallows errors of plugins, and the loss is looked up in the training workers only at the first update.
@@ -154,7 +158,19 @@ class DecomposedTrainer(PPOTrainerSync):
         output["perf/mfu/actor"] = output.pop("actor/mfu")
         metrics.update(reduce_metrics(output))
         metrics["rlvr/optimizer_steps"] = self.mini_batches * actor.ppo_epochs
+        # Upstream takes the entropy from the pass for old log-probs; with one update it is the same number.
+        metrics.setdefault("actor/entropy", metrics.get("actor/entropy_loss", math.nan))
         return batch
+
+    # ---- one update a step
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        if needs_old_log_probs(self.config, self.mini_batches):
+            return super()._compute_old_log_prob(batch, metrics)
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
+        marks = torch.full_like(data["response_mask"], IS_OWN_OLD_POLICY, dtype=torch.float32)
+        fields = TensorDict({"old_log_probs": marks}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
         """As upstream's, without the rows that fill up the last mini-batch: they are no answers of the model."""
@@ -214,6 +230,19 @@ class DecomposedTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         super().on_train_begin()
         self.training = True
+
+
+def needs_old_log_probs(config: DictConfig, mini_batches: int) -> bool:
+    """Whether a step must compute log-probs before its updates: for a second update, and for what else reads them."""
+    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    reasons = (
+        mini_batches * actor.ppo_epochs > 1,
+        config.algorithm.use_kl_in_reward,
+        rollout.calculate_log_probs,  # compared with the rollout's, or replaced by them
+        actor.policy_loss.loss_mode != "decomposed",  # others cannot read the mark
+        not (actor.calculate_entropy or actor.entropy_coeff != 0.0),  # then the entropy comes from this pass alone
+    )
+    return any(reasons)
 
 
 def on_tensors(method: Callable[[KVBatchMeta], Any]) -> Callable[[KVBatchMeta], Any]:

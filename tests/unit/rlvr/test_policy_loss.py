@@ -7,7 +7,7 @@ import torch
 from verl.trainer.ppo.core_algos import compute_gae_advantage_return, compute_grpo_outcome_advantage
 
 from rlvr.advantages import MODES
-from rlvr.policy_loss import clip_fractions, compute_policy_loss_decomposed
+from rlvr.policy_loss import IS_OWN_OLD_POLICY, clip_fractions, compute_policy_loss_decomposed
 
 TOLERANCE = {"rtol": 0, "atol": 1e-6}
 
@@ -60,6 +60,22 @@ def test_positive_learning_weight_matches_the_papers_code(golden):
             torch.tensor(expected["policy_loss_positive_learning_weight_0.1"]),
             **TOLERANCE,
         )
+
+
+def test_a_policy_that_is_its_own_old_one_has_the_gradient_of_ratio_one(golden):
+    case = golden("advantages.json")[0]
+    mask = torch.tensor(case["response_mask"])
+    advantages = torch.tensor(case["expected"]["weighted"]["advantages"])
+    gradients = []
+    for mark in (False, True):
+        new = torch.tensor(case["log_prob"], requires_grad=True)
+        old = torch.full_like(new, IS_OWN_OLD_POLICY) if mark else new.detach().clone()
+        loss, metrics = compute_policy_loss_decomposed(old, new, advantages, mask, "token-mean", config(mask))
+        loss.backward()
+        gradients.append(new.grad)
+        assert metrics["actor/ppo_kl"] == 0 and metrics["actor/pg_clipfrac"] == 0
+    assert gradients[0].abs().sum() > 0
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=0)
 
 
 def test_the_baselines_advantages_are_the_papers_too(golden):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from tensordict import NonTensorData, NonTensorStack, TensorDict
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from rlvr.rollout import BatchedRolloutWorker, needs_upstream, split_rows
+from rlvr.rollout import BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
 from rlvr.vllm_server import BatchedVLLMServer, generation
 
 
@@ -123,3 +124,16 @@ def test_rewards_are_asked_for_as_upstream_does(kind):
     assert (
         seen["extra_info"]["index"] == 0 and "index" in prompt["extra_info"] and "num_turns" not in prompt["extra_info"]
     )
+
+
+def test_what_samples_share_is_wrapped_once_and_read_back_as_it_was():
+    prompt = {"raw_prompt": [{"role": "user", "content": "q"}], "uid": "a"}
+    rows = [prompt | {"session_id": i, "responses": torch.arange(i + 1), "extra": {"acc": float(i)}} for i in range(3)]
+    wrapped = wrap_once(rows)
+    assert len({id(row["raw_prompt"]) for row in wrapped}) == 1
+    assert len({id(row["extra"]) for row in wrapped}) == 3
+    stored = list_of_dict_to_tensordict(wrapped)
+    plain = list_of_dict_to_tensordict(rows)
+    for name in ("raw_prompt", "uid", "session_id", "extra"):
+        assert list(stored[name]) == list(plain[name])
+    assert all(torch.equal(a, b) for a, b in zip(stored["responses"].unbind(), plain["responses"].unbind()))

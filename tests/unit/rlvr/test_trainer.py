@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from rlvr.trainer import DecomposedTrainer, tensor_fields
+from rlvr.trainer import DecomposedTrainer, needs_old_log_probs, tensor_fields
 
 
 def trainer(kept: int, use_critic: bool = False) -> DecomposedTrainer:
@@ -49,3 +49,40 @@ def test_a_critic_needs_whole_mini_batches():
 def test_workers_get_the_tensors_of_a_batch_and_nothing_else():
     schema = {"input_ids": {"is_non_tensor": False}, "extra_fields": {"is_non_tensor": True}}
     assert tensor_fields(schema) == ["input_ids"]
+
+
+ONE_UPDATE = {
+    "algorithm": {"use_kl_in_reward": False},
+    "actor_rollout_ref": {
+        "actor": {
+            "ppo_epochs": 1,
+            "calculate_entropy": False,
+            "entropy_coeff": 1e-4,
+            "policy_loss": {"loss_mode": "decomposed"},
+        },
+        "rollout": {"calculate_log_probs": False},
+    },
+}
+
+
+def test_one_update_needs_no_old_log_probs_and_a_second_one_does():
+    config = OmegaConf.create(ONE_UPDATE)
+    assert not needs_old_log_probs(config, mini_batches=1)
+    assert needs_old_log_probs(config, mini_batches=2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"actor_rollout_ref.actor.ppo_epochs": 2},
+        {"algorithm.use_kl_in_reward": True},
+        {"actor_rollout_ref.rollout.calculate_log_probs": True},
+        {"actor_rollout_ref.actor.policy_loss.loss_mode": "vanilla"},
+        {"actor_rollout_ref.actor.entropy_coeff": 0.0},  # nothing else would compute the entropy that is logged
+    ],
+)
+def test_what_reads_old_log_probs_keeps_them(change):
+    config = OmegaConf.create(ONE_UPDATE)
+    for key, value in change.items():
+        OmegaConf.update(config, key, value)
+    assert needs_old_log_probs(config, mini_batches=1)

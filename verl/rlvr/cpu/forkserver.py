@@ -30,6 +30,8 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rlvr.heap import freeze_heap
+
 # What the workers of a run import: the trainer, the training worker, the rollout worker, the vLLM server with its engine.
 PRELOADED = (
     "rlvr.trainer",
@@ -85,6 +87,7 @@ def serve(listener: socket.socket) -> NoReturn:
         preload()
     except Exception:  # noqa: BLE001  (a worker that needs the module says so itself, with its own context)
         traceback.print_exc()
+    freeze_heap()  # in the workers a full collection would also unshare the memory that it touches
     while True:
         connection, _ = listener.accept()
         if os.fork() == 0:
