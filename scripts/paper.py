@@ -1,6 +1,6 @@
 """The paper in miniature: every method × several seeds on the real engine, evaluated, with a report.
 
-    python scripts/paper.py [--seeds 3] [--quick] [--ablations] [--tune] [--output runs/paper] [key=value …]        (make paper)
+    python scripts/paper.py [--seeds 3] [--quick] [--ablations] [--tune] [--jobs 2] [--output DIR] [key=value …]     (make paper)
 
 Trains PSR, NSR, W-REINFORCE, GRPO and PPO on the tiny model with the same settings, samples held-out questions with the paper's
 sampling (temperature 0.6, top-p 0.95), and writes ``OUTPUT/report``. ``--ablations`` trains the λ sweep and drop against mask
@@ -10,24 +10,28 @@ there is not made again: kill it and start it anew at any time. Deliberately lef
 """
 
 import argparse
+import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 from rich.console import Console
-from tiny_runs import METHODS, MODEL, ROOT, TEST, TUNE, evaluate, train
+from rich.progress import Progress
+from tiny_runs import METHODS, MODEL, ROOT, TEMPERATURE, TEST, TOP_P, TUNE, RunFailed, evaluate, progress_bar, train
 
 from passk.study import BASE, SeedRun, write_study
 from passk.tally import tally
 
 STEPS = 30
-TEMPERATURE, TOP_P = 0.6, 0.95
-QUESTIONS, SAMPLES = 128, 256
+QUESTIONS, SAMPLES = 256, 256
 QUICK_QUESTIONS, QUICK_SAMPLES = 96, 128
 
 PSR_NSR = "run_tiny_psr_nsr.sh"
@@ -65,37 +69,47 @@ class Plan:
         return (self.trained / "model.safetensors").is_file()
 
 
+@dataclass(frozen=True)
+class Questions:
+    """What every model is asked."""
+
+    file: Path
+    number: int
+    samples: int
+
+    def ask(self, name: str, model: Path, output: Path) -> Path:
+        """The file of a model's samples."""
+        folder = output / f"eval-{self.file.stem}-{self.number}x{self.samples}" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / "evaluation.log"
+        files = evaluate({name: model}, self.file, folder, self.number, self.samples, TEMPERATURE, TOP_P, log)
+        return files[name]
+
+
 def main() -> None:
     arguments = parse()
     os.chdir(ROOT)
     started = time.monotonic()
     seeds = 1 if arguments.quick else arguments.seeds
     questions, samples = (QUICK_QUESTIONS, QUICK_SAMPLES) if arguments.quick else (QUESTIONS, SAMPLES)
+    asked = Questions(TUNE if arguments.tune else TEST, questions, samples)
     plans = make_plans(ABLATIONS if arguments.ablations else METHODS, seeds, arguments.output, arguments.overrides)
 
     console.rule("the tiny model and its data", align="left")
     subprocess.run([sys.executable, "-m", "rlvr.tiny"], check=True)
-    for number, plan in enumerate(plans, start=1):
-        console.rule(f"training {number}/{len(plans)}: {plan.method}, seed {plan.seed}", align="left")
-        if plan.done:
-            console.print("is there already", style="dim")
-            continue
-        begun = time.monotonic()
-        train(plan.launcher, plan.overrides, plan.folder, STEPS)
-        console.print(f"{time.monotonic() - begun:.0f} s", style="dim")
-
-    console.rule(f"evaluation: {len(plans) + 1} models, {questions} questions × {samples} samples", align="left")
-    models = {BASE: MODEL} | {plan.folder.name: plan.trained for plan in plans}
-    asked = TUNE if arguments.tune else TEST
-    folder = arguments.output / f"eval-{asked.stem}-{questions}x{samples}"
-    files = evaluate(models, asked, folder, questions, samples, TEMPERATURE, TOP_P)
+    check_settings(plans)
+    console.rule(
+        f"{len(plans)} runs of {STEPS} steps, {arguments.jobs} at a time; each then answers {questions} questions × {samples}",
+        align="left",
+    )
+    files = run_all(plans, asked, arguments.output, arguments.jobs)
 
     methods: dict[str, list[SeedRun]] = {}
     for plan in plans:
         run = SeedRun(plan.seed, tally(files[plan.folder.name]), plan.folder / "metrics.jsonl")
         methods.setdefault(plan.method, []).append(run)
     report = arguments.output / ("report-ablations" if arguments.ablations else "report")
-    title = f"Countdown, {asked.stem} questions: after {STEPS} steps, {seeds} seed{'s' if seeds > 1 else ''}"
+    title = f"Countdown, {asked.file.stem} questions: after {STEPS} steps, {seeds} seed{'s' if seeds > 1 else ''}"
     lines = write_study(tally(files[BASE]), methods, report, title)
     print("\n".join(["", *lines, "", provenance(), f"report: {report / 'report.html'}"]))
     print(f"total {time.monotonic() - started:.0f} s")
@@ -116,6 +130,82 @@ def make_plans(
     return plans
 
 
+def check_settings(plans: Sequence[Plan]) -> None:
+    """Write down what each run is made of; a run that is there must be made of the same.
+
+    Raises:
+        RunFailed: names the runs that are of other settings or another base model.
+    """
+    base = sha256((MODEL / "model.safetensors").read_bytes()).hexdigest()
+    others = []
+    for plan in plans:
+        own = {
+            "launcher": plan.launcher,
+            "sha256": sha256((ROOT / plan.launcher).read_bytes()).hexdigest(),
+            "overrides": list(plan.overrides),
+            "steps": STEPS,
+            "base_model": base,
+        }
+        file = plan.folder / "plan.json"
+        if not file.is_file():
+            plan.folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(own, indent=2) + "\n")
+        elif json.loads(file.read_text()) != own:
+            others.append(str(plan.folder))
+    if others:
+        raise RunFailed(
+            f"{', '.join(others)}: made with other settings or another base model (see plan.json there). "
+            "Give another --output, or remove them."
+        )
+
+
+def run_all(plans: Sequence[Plan], asked: Questions, output: Path, jobs: int) -> dict[str, Path]:
+    """Train and evaluate, ``jobs`` runs at a time; returns the files of samples by the run's name.
+
+    After a failure the runs under way are finished and no other is begun.
+
+    Raises:
+        RunFailed: the first failure.
+    """
+    files: dict[str, Path] = {}
+    with progress_bar() as progress, ThreadPoolExecutor(jobs) as pool:
+        overall = progress.add_task("all", total=len(plans) + 1)
+
+        def step(name: str, make: Callable[[], Path]) -> None:
+            files[name] = make()
+            progress.advance(overall)
+
+        def of_base() -> Path:
+            return ask(BASE, MODEL, asked, output, progress)
+
+        def of_plan(plan: Plan) -> Path:
+            if not plan.done:
+                begun = time.monotonic()
+                train(plan.launcher, plan.overrides, plan.folder, STEPS, progress)
+                progress.console.print(f"{plan.folder.name}: trained in {time.monotonic() - begun:.0f} s", style="dim")
+            return ask(plan.folder.name, plan.trained, asked, output, progress)
+
+        futures = [pool.submit(step, BASE, of_base)]
+        futures += [pool.submit(step, plan.folder.name, partial(of_plan, plan)) for plan in plans]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            future.cancel()
+        for future in futures:
+            if not future.cancelled():
+                future.result()
+    return files
+
+
+def ask(name: str, model: Path, asked: Questions, output: Path, progress: Progress) -> Path:
+    line = progress.add_task(f"{name}: answering", total=None)
+    begun = time.monotonic()
+    try:
+        return asked.ask(name, model, output)
+    finally:
+        progress.remove_task(line)
+        progress.console.print(f"{name}: answered in {time.monotonic() - begun:.0f} s", style="dim")
+
+
 def provenance() -> str:
     """The command, the commit and the machine."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
@@ -130,13 +220,20 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--tune", action="store_true", help="evaluate on the tuning split instead of the held-out questions"
     )
+    parser.add_argument(
+        "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs at a time; 3.5 GiB of memory each"
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/paper"))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for every training run")
     arguments = parser.parse_args()
-    if arguments.seeds < 1:
-        parser.error(f"--seeds {arguments.seeds}: give 1 or more")
+    for name in ("seeds", "jobs"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} {getattr(arguments, name)}: give 1 or more")
     return arguments
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RunFailed as failure:
+        sys.exit(str(failure))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tiny_runs import METHODS, MODEL, ROOT, TEST, evaluate, train
+from tiny_runs import METHODS, MODEL, ROOT, TEMPERATURE, TEST, TOP_P, RunFailed, evaluate, progress_bar, train
 
 from passk import metrics
 from passk.estimate import Estimate
@@ -42,8 +42,9 @@ def main() -> None:
 
     with phase("1/3  the tiny model and its data"):
         subprocess.run([sys.executable, "-m", "rlvr.tiny"], check=True)
-    with phase(f"2/3  training: {method}, {STEPS} steps (Ray, FSDP2 and vLLM start first, which takes longest)"):
-        trained = train(*METHODS[method], run, STEPS)
+    title = f"2/3  training: {method}, {STEPS} steps (Ray, FSDP2 and vLLM start first, which takes longest)"
+    with phase(title), progress_bar() as progress:
+        trained = train(*METHODS[method], run, STEPS, progress)
     with phase(
         f"3/3  evaluation: {EVALUATED_QUESTIONS} held-out questions × {SAMPLES_PER_QUESTION} samples, both models"
     ):
@@ -76,7 +77,7 @@ def phase(title: str) -> Iterator[None]:
 
 def compare(models: dict[str, Path], run: Path) -> list[Estimate]:
     """Evaluate the models and write the report."""
-    files = evaluate(models, TEST, run / "eval", EVALUATED_QUESTIONS, SAMPLES_PER_QUESTION, temperature=1.0, top_p=1.0)
+    files = evaluate(models, TEST, run / "eval", EVALUATED_QUESTIONS, SAMPLES_PER_QUESTION, TEMPERATURE, TOP_P)
     tallies = {name: tally(path) for name, path in files.items()}
     estimates, differences = metrics.evaluate(tallies, ks=None, majority=False)
     write_report(tallies, estimates, differences, run / "report", f"Countdown, held out: after {STEPS} steps")
@@ -95,4 +96,7 @@ def table(estimates: list[Estimate]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RunFailed as failure:
+        sys.exit(str(failure))

@@ -1,4 +1,4 @@
-"""What the quickstart and the paper in miniature share: train the tiny model by its launchers, evaluate with one process.
+"""What the quickstart and the paper in miniature share: train the tiny model by its launchers, evaluate it.
 
 Imported by ``scripts/quickstart.py`` and ``scripts/paper.py``; not a command.
 """
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 ROOT = Path(__file__).resolve().parent.parent
 MODEL, TEST, TUNE = (Path("data/tiny") / name for name in ("model", "test.parquet", "tune.parquet"))
 MAX_TOKENS = 32
+TEMPERATURE, TOP_P = 0.6, 0.95  # of the evaluation, as in the paper
 
 # Method -> (launcher, what it adds)
 METHODS = {
@@ -27,35 +28,44 @@ METHODS = {
 }
 
 
+class RunFailed(RuntimeError):
+    """A launcher or an evaluation ended badly; says how, with the end of its log."""
+
+
 def progress_bar() -> Progress:
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(TextColumn("{task.description}"), *columns)
 
 
-def train(launcher: str, overrides: Sequence[str], folder: Path, steps: int) -> Path:
+def train(launcher: str, overrides: Sequence[str], folder: Path, steps: int, progress: Progress) -> Path:
     """Run a launcher for ``steps`` steps and return the trained model's folder; goes on from a checkpoint that is there.
 
-    The bar follows ``metrics.jsonl``, the full log goes to ``train.log``. Exits where training fails, with the end of the log.
+    A line of ``progress`` follows ``metrics.jsonl`` and is gone at the end; the full log goes to ``train.log``.
+
+    Raises:
+        RunFailed: if training fails.
     """
     trained = folder / f"global_step_{steps}" / "actor" / "huggingface"
     folder.mkdir(parents=True, exist_ok=True)
     command = ["bash", launcher, *overrides, f"trainer.experiment_name={folder.name}", "trainer.val_before_train=false"]
     command += [f"trainer.default_local_dir={folder}", f"trainer.total_training_steps={steps}"]
     command += [f"trainer.save_freq={steps}", "trainer.test_freq=-1"]
-    with (folder / "train.log").open("w") as log, progress_bar() as progress:
-        task = progress.add_task("starting the engine", total=steps)
+    task = progress.add_task(f"{folder.name}: starting the engine", total=steps)
+    with (folder / "train.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
         while process.poll() is None:
             time.sleep(0.5)
             done, text = last_step(folder / "metrics.jsonl")
-            progress.update(task, completed=done, description=text)
-        done, text = last_step(folder / "metrics.jsonl")
-        progress.update(task, completed=done, description=text)
-    if process.returncode:
-        tail = (folder / "train.log").read_text(errors="replace").splitlines()[-30:]
-        print("\n".join(tail), file=sys.stderr)
-        sys.exit(f"training failed with exit code {process.returncode}; the whole log is {folder / 'train.log'}")
+            progress.update(task, completed=done, description=f"{folder.name}: {text}")
+    progress.remove_task(task)
+    check(process.returncode, folder / "train.log", f"training of {folder.name}")
     return trained
+
+
+def check(exit_code: int, log: Path, what: str) -> None:
+    if exit_code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        raise RunFailed(f"{tail}\n{what} failed with exit code {exit_code}; the whole log is {log}")
 
 
 def last_step(metrics_file: Path) -> tuple[int, str]:
@@ -78,14 +88,20 @@ def evaluate(
     samples: int,
     temperature: float,
     top_p: float,
+    log: Path | None = None,
 ) -> dict[str, Path]:
     """Sample and grade the first ``questions`` questions of the file ``asked`` with every model.
 
-    In one process: starting Python and vLLM costs more than the sampling. Returns the file of samples of every model. The same
-    call goes on where a killed one stopped.
+    In one process, which prints to ``log`` where one is given. Returns the file of samples of every model. The same call goes on
+    where a killed one stopped.
+
+    Raises:
+        RunFailed: if the evaluation fails.
     """
+    several = len(models) > 1  # passk.generate takes names then, and gives each model a folder of its own
+    named = [f"{name}={path}" if several else str(path) for name, path in models.items()]
     command = [sys.executable, "-m", "passk.generate", f"--datasets={asked}", "--prompt_template_type=countdown"]
-    command += [f"--model_name={','.join(f'{name}={path}' for name, path in models.items())}", f"--output_dir={folder}"]
+    command += [f"--model_name={','.join(named)}", f"--output_dir={folder}"]
     command += [f"--num_generation={samples}", f"--limit={questions}", f"--max_tokens={MAX_TOKENS}"]
     command += [f"--temperature={temperature}", f"--top_p={top_p}", "--dtype=float32"]
     environment = os.environ | {
@@ -93,6 +109,12 @@ def evaluate(
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine in this process: one start less
         "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCH_COMPILE_DISABLE": "1",  # as in scripts/env_cpu.sh
     }
-    subprocess.run(command, check=True, env=environment, cwd=ROOT)
-    return {name: next((folder / name).glob("*.jsonl")) for name in models}
+    if log is None:
+        subprocess.run(command, check=True, env=environment, cwd=ROOT)
+    else:
+        with log.open("w") as output:
+            ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
+        check(ended.returncode, log, "evaluation")
+    return {name: next((folder / name if several else folder).glob("*.jsonl")) for name in models}

@@ -14,62 +14,30 @@ rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, or ``kept.json
 ``OMP_NUM_THREADS`` in the environment holds for every contender; without it each has its own default.
 
 Upstream's contender is verl with its own trainer, replay buffer, rollout manager, policy loss, vLLM processes and Ray workers,
-on this project's CPU device, without which it would not run here. TRL generates with transformers in the training process and
-needs no old log-probs at one update a step. Deliberately left out: quality, GPUs.
+on this project's CPU device, without which it would not run here, but without what only makes that faster (``plain_verl.py``).
+TRL generates with transformers in the training process. At one update a step neither TRL nor this project needs old log-probs.
+Deliberately left out: quality, GPUs.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fire
-import psutil
-from rich.console import Console
 from rich.table import Table
+from step_contenders import MODEL, ROOT, TRL_PYTHON, Cell, trl, verl
+from step_results import console, phase, plot, show, summarise
+from step_watch import Watch
 
-from rlvr.prompts import chat_template
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-MODEL, DATA = "data/tiny/model", "data/tiny/train.parquet"
-RESPONSE = 32  # tokens of every answer
 LIMIT_SECONDS = 900  # of one run
-TRL_PYTHON = ROOT / ".venv-trl" / "bin" / "python"
 COMPARED = ("rlvr/kept_count", "rlvr/correct_count", "response_length/mean", "actor/entropy", "actor/pg_loss")
 COMPARED += ("actor/grad_norm", "actor/ppo_kl", "actor/pg_clipfrac", "critic/advantages/mean")
-PHASES = ("gen", "reward", "old_log_prob", "adv", "update_actor", "update_weights", "step")
-console = Console(width=160)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run. ``kept`` is the share of samples that the method learns from; None: all, with GRPO."""
-
-    contender: str
-    prompts: int
-    n: int
-    steps: int
-    round: int
-    kept: float | None = None
-    likeliest: bool = False
-
-    @property
-    def size(self) -> str:
-        return f"{self.prompts}x{self.n}"
-
-    @property
-    def name(self) -> str:
-        kept = "" if self.kept is None else f"-kept{self.kept:g}"
-        kept += "-likeliest" if self.likeliest else ""
-        return f"{self.size}-{self.contender}{kept}-steps{self.steps}-round{self.round}"
 
 
 def step(
@@ -218,206 +186,6 @@ def run(cell: Cell, log: Path) -> dict[str, Any]:
         "peak_pss_mib": watch.peak_pss / 2**20,
         "processes": watch.processes,
     }
-
-
-def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of verl, with this project's managers or upstream's."""
-    method = "grpo" if cell.kept is None else "psr_nsr"
-    settings = {
-        "base_model": "tiny",
-        "machine": "cpu",
-        "data.train_files": DATA,
-        "data.train_batch_size": cell.prompts,
-        "data.max_response_length": RESPONSE,
-        "actor_rollout_ref.model.path": MODEL,
-        "actor_rollout_ref.actor.ppo_mini_batch_size": cell.prompts,
-        "actor_rollout_ref.actor.entropy_coeff": 0,
-        "actor_rollout_ref.actor.use_kl_loss": "false",
-        "actor_rollout_ref.rollout.n": cell.n,
-        "actor_rollout_ref.rollout.ignore_eos": "true",
-        "reward.custom_reward_function.path": "tests/bench/rewards.py",
-        "reward.custom_reward_function.name": "share_correct",
-        "+reward.custom_reward_function.reward_kwargs.share": 0.5 if cell.kept is None else cell.kept,
-        "trainer.logger": "[file]",
-        "trainer.total_training_steps": cell.steps,
-        "trainer.total_epochs": 1000,
-        "trainer.save_freq": -1,
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": "false",
-        "trainer.resume_mode": "disable",
-        "trainer.experiment_name": "bench",
-        "trainer.default_local_dir": folder / "run",
-    }
-    if cell.kept is not None:
-        settings["algorithm.advantage"] = "positive"
-    if cell.likeliest:
-        settings |= {"actor_rollout_ref.rollout.top_k": 1, "data.shuffle": "false"}
-    environment = os.environ | {
-        "VERL_PLATFORM": "cpu",
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "VERL_FILE_LOGGER_PATH": str(steps),
-    }
-    flags = []
-    if cell.contender != "ours":  # Ray's and vLLM's own processes
-        settings["actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend"] = "null"
-        flags = ["~hydra.callbacks.forkserver"]
-    if cell.contender == "upstream":
-        settings |= {
-            "trainer.v1.trainer_mode": "sync",
-            "trainer.v1.sampler.custom_sampler.path": "null",
-            "trainer.v1.sampler.custom_sampler.name": "null",
-            "actor_rollout_ref.actor.policy_loss.loss_mode": "vanilla",
-            "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "null",
-            "actor_rollout_ref.rollout.calculate_log_probs": "true",
-            "reward.num_workers": 1,
-        }
-    if cell.contender == "ours":
-        environment |= {"TORCH_COMPILE_DISABLE": "1", "RAY_prestart_worker_first_driver": "0"}  # as scripts/env_cpu.sh
-    command = [sys.executable, "-m", "verl.trainer.main_ppo", "--config-dir=configs", f"--config-name={method}"]
-    return command + [f"{key}={value}" for key, value in settings.items()] + flags, environment
-
-
-def trl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
-    description = {
-        "model": MODEL,
-        "data": DATA,
-        "template": chat_template("countdown"),
-        "prompts": cell.prompts,
-        "n": cell.n,
-        "response": RESPONSE,
-        "steps": cell.steps,
-        "log": str(steps),
-        "folder": str(folder / "trl"),
-    }
-    (folder / "cell.json").write_text(json.dumps(description))
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
-    return [str(TRL_PYTHON), "tests/bench/trl_step.py", str(folder / "cell.json")], environment
-
-
-class Watch:
-    """Processor seconds, peak memory and number of the processes below one, and when a file got its first line."""
-
-    def __init__(self, pid: int, file: Path):
-        self.root, self.file = psutil.Process(pid), file
-        self.first_line = float("nan")
-        self.peak_pss = 0
-        self.cpu: dict[int, float] = {}
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.thread.start()
-
-    def _watch(self) -> None:
-        tick = 0
-        while not self.ended.wait(0.1):
-            if self.first_line != self.first_line and self.file.is_file() and self.file.stat().st_size:
-                self.first_line = time.time()
-            if tick % 10 == 0:
-                self._look()
-            tick += 1
-
-    def _look(self) -> None:
-        total = 0
-        try:
-            processes = [self.root, *self.root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return
-        for process in processes:
-            try:
-                times = process.cpu_times()
-                self.cpu[process.pid] = times.user + times.system
-                lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-            except (psutil.Error, OSError):  # it ended meanwhile
-                continue
-            total += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        self.peak_pss = max(self.peak_pss, total)
-
-    def stop(self) -> None:
-        self.ended.set()
-        self.thread.join()
-
-    @property
-    def cpu_seconds(self) -> float:
-        return sum(self.cpu.values())
-
-    @property
-    def processes(self) -> int:
-        return len(self.cpu)
-
-
-# ---- results
-
-
-def phase(result: dict[str, Any], name: str) -> float:
-    """Median seconds of a phase over the steps of a run; not a number where it has none."""
-    values = [timing[name] for timing in result["steps"] if name in timing]
-    return statistics.median(values) if values else float("nan")
-
-
-def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a size and contender: medians over the rounds, and the step's ratio to TRL's and upstream's, round by round."""
-    rows = []
-    for size in dict.fromkeys(result["size"] for result in results):
-        of_size = [result for result in results if result["size"] == size]
-        for contender in dict.fromkeys(result["contender"] for result in of_size):
-            runs = [result for result in of_size if result["contender"] == contender]
-            row: dict[str, Any] = {"size": size, "contender": contender, "rounds": len(runs)}
-            row |= {name: statistics.median(phase(run, name) for run in runs) for name in PHASES}
-            for key in ("start_s", "first_step_s", "cpu_s", "peak_pss_mib", "processes"):
-                row[key] = statistics.median(run[key] for run in runs)
-            for other in ("trl", "upstream"):
-                row[f"to_{other}"] = [
-                    phase(run, "step") / phase(rival, "step")
-                    for run in runs
-                    for rival in of_size
-                    if rival["contender"] == other and rival["round"] == run["round"]
-                ]
-            rows.append(row)
-    return rows
-
-
-def ratio(values: list[float]) -> str:
-    if not values:
-        return "–"
-    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
-
-
-def show(summary: list[dict[str, Any]]) -> None:
-    table = Table(title="seconds; medians over the rounds, ratios of the step with their range")
-    for name in ("size", "contender", "start", *PHASES, "step / TRL", "step / upstream", "CPU s", "GiB", "processes"):
-        table.add_column(name.replace("_", " "), justify="right")
-    for row in summary:
-        seconds = ["–" if row[name] != row[name] else f"{row[name]:.2f}" for name in PHASES]
-        cells = [row["size"], row["contender"], f"{row['start_s']:.0f}", *seconds, ratio(row["to_trl"])]
-        cells += [ratio(row["to_upstream"]), f"{row['cpu_s']:.0f}", f"{row['peak_pss_mib'] / 1024:.1f}"]
-        table.add_row(*cells, f"{row['processes']:.0f}")
-    console.print(table)
-
-
-def plot(summary: list[dict[str, Any]], file: Path) -> None:
-    """Stacked phases of a step, one bar a contender, one panel a size."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    sizes = list(dict.fromkeys(row["size"] for row in summary))
-    figure, axes = plt.subplots(1, len(sizes), figsize=(4 * len(sizes), 4), squeeze=False)
-    for axis, size in zip(axes[0], sizes):
-        rows = [row for row in summary if row["size"] == size]
-        bottoms = [0.0] * len(rows)
-        for name in PHASES[:-1]:
-            heights = [0.0 if row[name] != row[name] else row[name] for row in rows]
-            axis.bar([row["contender"] for row in rows], heights, bottom=bottoms, label=name)
-            bottoms = [bottom + height for bottom, height in zip(bottoms, heights)]
-        rest = [max(0.0, row["step"] - bottom) for row, bottom in zip(rows, bottoms)]
-        axis.bar([row["contender"] for row in rows], rest, bottom=bottoms, label="rest", color="lightgrey")
-        axis.set_title(f"{size.replace('x', ' × ')} samples")
-        axis.set_ylabel("seconds a step")
-    axes[0][-1].legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(file, dpi=150)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -137,9 +137,11 @@ def test_the_mixture_sets_the_accuracy_of_the_traces():
     def accuracy(mixture):
         return sum(grade(q, make_trace(q, mixture, rng)).correct for q in questions) / len(questions)
 
-    assert accuracy(Mixture(right=1, careless=0)) == 1
-    assert accuracy(Mixture(right=0, careless=0)) < 0.3  # a chain that ends anywhere is now and then right
-    assert accuracy(Mixture(right=1, careless=1)) == 0
+    assert accuracy(Mixture(right=1, unboxed=0, careless=0)) == 1
+    assert accuracy(Mixture(right=0, unboxed=0, careless=0)) < 0.3  # a chain that ends anywhere is now and then right
+    assert accuracy(Mixture(right=1, unboxed=0, careless=1)) == 0
+    assert accuracy(Mixture(right=1, unboxed=1, careless=0)) == 0
+    assert accuracy(Mixture(right=1, unboxed=0.4, careless=0)) == pytest.approx(0.6, abs=0.1)
 
 
 def test_values_stay_in_the_vocabulary():

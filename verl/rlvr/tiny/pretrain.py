@@ -1,11 +1,12 @@
 """Supervised pre-training of the tiny base model: a 0.3 M-parameter Qwen2 on traces of Countdown.
 
-Muon for the matrices and AdamW for the rest, linear warm-up and decay, one CPU core. Deterministic for a given seed, torch
-build and machine. Deliberately left out: evaluation (the quickstart does it with the real engine) and checkpoints (it takes
-under two minutes).
+Muon for the matrices and AdamW for the rest, linear warm-up and decay, batches of questions of one size, one CPU core.
+Deterministic for a given seed, torch build and machine. Deliberately left out: evaluation (the quickstart does it with the
+real engine) and checkpoints (it takes little more than a minute).
 """
 
 import random
+import re
 from dataclasses import dataclass, field
 
 import torch
@@ -14,10 +15,11 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from rlvr.tiny.task import SIZES, Question
-from rlvr.tiny.tokenizer import build_tokenizer
+from rlvr.tiny.tokenizer import ANSWER, EOS, PAD, QUESTION, build_tokenizer
 from rlvr.tiny.traces import Mixture, make_trace
 
 IGNORED = -100
+TOKEN = re.compile(r"<\w+>|\\boxed\{|->|[0-9]+|.")
 HEAD_SIZE = 32  # the smallest that vLLM's CPU attention has
 
 
@@ -25,7 +27,7 @@ HEAD_SIZE = 32  # the smallest that vLLM's CPU attention has
 class Recipe:
     """Sizes and optimiser settings of the base model."""
 
-    steps: int = 1200
+    steps: int = 1100
     batch_size: int = 48
     muon_lr: float = 0.02
     lr: float = 3e-3
@@ -62,6 +64,7 @@ def pretrain(
     torch.set_num_threads(1)  # tiny matrices: a second thread costs more than it brings, and results stay reproducible
     rng = random.Random(seed)
     tokenizer = build_tokenizer()
+    vocabulary = tokenizer.get_vocab()
     model = new_model(recipe, tokenizer)
 
     by_size = [[question for question in questions if len(question.numbers) == size] for size in SIZES]
@@ -75,8 +78,8 @@ def pretrain(
     model.train()
     with tqdm(range(recipe.steps), desc="pre-training", unit="step", mininterval=1.0) as bar:
         for step in bar:
-            batch = [rng.choice(rng.choice(by_size)) for _ in range(recipe.batch_size)]
-            input_ids, labels = encode(tokenizer, batch, recipe.mixture, rng)
+            batch = rng.choices(rng.choice(by_size), k=recipe.batch_size)  # of one size, so that little is padded
+            input_ids, labels = encode(vocabulary, batch, recipe.mixture, rng)
             logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
             loss = F.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=IGNORED
@@ -103,13 +106,21 @@ def new_optimizers(model: Qwen2ForCausalLM, recipe: Recipe) -> list[torch.optim.
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, questions: list[Question], mixture: Mixture, rng: random.Random
+    vocabulary: dict[str, int], questions: list[Question], mixture: Mixture, rng: random.Random
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and labels, both (batch, length); prompts and padding are ignored in the labels."""
-    prompts = [f"<q>{question.text}<a>" for question in questions]
-    texts = [f"{prompt}{make_trace(q, mixture, rng)}<eos>" for prompt, q in zip(prompts, questions)]
-    encoded = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
-    labels = encoded.input_ids.masked_fill(encoded.attention_mask == 0, IGNORED)
-    for row, prompt in enumerate(tokenizer(prompts).input_ids):
-        labels[row, : len(prompt)] = IGNORED
-    return encoded.input_ids, labels
+    prompts = [token_ids(vocabulary, f"{QUESTION}{question.text}{ANSWER}") for question in questions]
+    answers = [token_ids(vocabulary, f"{make_trace(question, mixture, rng)}{EOS}") for question in questions]
+    length = max(len(prompt) + len(answer) for prompt, answer in zip(prompts, answers))
+    input_ids = torch.full((len(questions), length), vocabulary[PAD])
+    labels = torch.full_like(input_ids, IGNORED)
+    for row, (prompt, answer) in enumerate(zip(prompts, answers)):
+        end = len(prompt) + len(answer)
+        input_ids[row, :end] = torch.tensor(prompt + answer)
+        labels[row, len(prompt) : end] = torch.tensor(answer)
+    return input_ids, labels
+
+
+def token_ids(vocabulary: dict[str, int], text: str) -> list[int]:
+    """What the tokenizer makes of a question or an answer, several times faster."""
+    return [vocabulary[token] for token in TOKEN.findall(text)]

@@ -1,0 +1,17 @@
+"""verl as it is: takes back the replacements of :mod:`rlvr.cpu.patches` that only make it faster.
+
+Loaded by verl itself in every process, before plugins (``VERL_USE_EXTERNAL_MODULES=plain_verl``). What verl needs in order to run
+on a CPU at all stays.
+"""
+
+from typing import Any
+
+from rlvr.cpu import patches
+
+
+def leave_as_it_is(_: Any) -> None:
+    pass
+
+
+patches.patch_log_probs = leave_as_it_is
+patches.patch_row_selection = leave_as_it_is

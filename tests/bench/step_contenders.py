@@ -1,0 +1,114 @@
+"""The contenders of :mod:`bench_step` as commands: verl with this project's managers, verl with its own, TRL's ``GRPOTrainer``."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlvr.prompts import chat_template
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODEL, DATA = "data/tiny/model", "data/tiny/tune.parquet"  # 512 questions; train has fewer
+RESPONSE = 32  # tokens of every answer
+TRL_PYTHON = ROOT / ".venv-trl" / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run. ``kept`` is the share of samples that the method learns from; None: all, with GRPO."""
+
+    contender: str
+    prompts: int
+    n: int
+    steps: int
+    round: int
+    kept: float | None = None
+    likeliest: bool = False
+
+    @property
+    def size(self) -> str:
+        return f"{self.prompts}x{self.n}"
+
+    @property
+    def name(self) -> str:
+        kept = "" if self.kept is None else f"-kept{self.kept:g}"
+        kept += "-likeliest" if self.likeliest else ""
+        return f"{self.size}-{self.contender}{kept}-steps{self.steps}-round{self.round}"
+
+
+def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of verl, with this project's managers or upstream's."""
+    method = "grpo" if cell.kept is None else "psr_nsr"
+    settings = {
+        "base_model": "tiny",
+        "machine": "cpu",
+        "data.train_files": DATA,
+        "data.train_batch_size": cell.prompts,
+        "data.max_response_length": RESPONSE,
+        "actor_rollout_ref.model.path": MODEL,
+        "actor_rollout_ref.actor.ppo_mini_batch_size": cell.prompts,
+        "actor_rollout_ref.actor.entropy_coeff": 0,
+        "actor_rollout_ref.actor.use_kl_loss": "false",
+        "actor_rollout_ref.rollout.n": cell.n,
+        "actor_rollout_ref.rollout.ignore_eos": "true",
+        "reward.custom_reward_function.path": "tests/bench/rewards.py",
+        "reward.custom_reward_function.name": "share_correct",
+        "+reward.custom_reward_function.reward_kwargs.share": 0.5 if cell.kept is None else cell.kept,
+        "trainer.logger": "[file]",
+        "trainer.total_training_steps": cell.steps,
+        "trainer.total_epochs": 1000,
+        "trainer.save_freq": -1,
+        "trainer.test_freq": -1,
+        "trainer.val_before_train": "false",
+        "trainer.resume_mode": "disable",
+        "trainer.experiment_name": "bench",
+        "trainer.default_local_dir": folder / "run",
+    }
+    if cell.kept is not None:
+        settings["algorithm.advantage"] = "positive"
+    if cell.likeliest:
+        settings |= {"actor_rollout_ref.rollout.top_k": 1, "data.shuffle": "false"}
+    environment = os.environ | {
+        "VERL_PLATFORM": "cpu",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "VERL_FILE_LOGGER_PATH": str(steps),
+    }
+    flags = []
+    if cell.contender != "ours":  # Ray's and vLLM's own processes
+        settings["actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend"] = "null"
+        flags = ["~hydra.callbacks.forkserver"]
+    if cell.contender == "upstream":
+        settings |= {
+            "trainer.v1.trainer_mode": "sync",
+            "trainer.v1.sampler.custom_sampler.path": "null",
+            "trainer.v1.sampler.custom_sampler.name": "null",
+            "actor_rollout_ref.actor.policy_loss.loss_mode": "vanilla",
+            "actor_rollout_ref.rollout.agent.agent_loop_manager_class": "null",
+            "actor_rollout_ref.rollout.calculate_log_probs": "true",
+            "reward.num_workers": 1,
+            "actor_rollout_ref.actor.calculate_entropy": "false",
+        }
+        environment |= {"VERL_USE_EXTERNAL_MODULES": "plain_verl", "PYTHONPATH": str(Path(__file__).parent)}
+    if cell.contender == "ours":
+        environment |= {"TORCH_COMPILE_DISABLE": "1", "RAY_prestart_worker_first_driver": "0"}  # as scripts/env_cpu.sh
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", "--config-dir=configs", f"--config-name={method}"]
+    return command + [f"{key}={value}" for key, value in settings.items()] + flags, environment
+
+
+def trl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
+    description = {
+        "model": MODEL,
+        "data": DATA,
+        "template": chat_template("countdown"),
+        "prompts": cell.prompts,
+        "n": cell.n,
+        "response": RESPONSE,
+        "steps": cell.steps,
+        "log": str(steps),
+        "folder": str(folder / "trl"),
+    }
+    (folder / "cell.json").write_text(json.dumps(description))
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
+    return [str(TRL_PYTHON), "tests/bench/trl_step.py", str(folder / "cell.json")], environment
