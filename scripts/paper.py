@@ -34,6 +34,14 @@ STEPS = 30
 QUESTIONS, SAMPLES = 256, 256
 QUICK_QUESTIONS, QUICK_SAMPLES = 96, 128
 
+# The entropy that the report compares: over all answers, at temperature 1, to questions that are neither trained on nor held out.
+VALIDATION = (
+    "trainer.val_before_train=true",
+    "trainer.test_freq=5",
+    f"data.val_files={TUNE}",
+    "data.val_max_samples=128",
+)
+
 PSR_NSR = "run_tiny_psr_nsr.sh"
 # λ = 0 under `weighted` keeps every sample, so it is NSR with `mask`; λ = 0.1 is W-REINFORCE.
 ABLATIONS = {
@@ -124,9 +132,8 @@ def make_plans(
         for method, (launcher, overrides) in methods.items():
             name = method.split(" (")[0].replace("λ = ", "lambda_")
             name = "w_reinforce" if name == "lambda_0.1" else name  # the same run
-            plans.append(
-                Plan(method, seed, launcher, (*overrides, *extra, f"seed={seed}"), output / f"{name}-seed{seed}")
-            )
+            settings = (*overrides, *VALIDATION, *extra, f"seed={seed}")
+            plans.append(Plan(method, seed, launcher, settings, output / f"{name}-seed{seed}"))
     return plans
 
 

@@ -47,9 +47,9 @@ def train(launcher: str, overrides: Sequence[str], folder: Path, steps: int, pro
     """
     trained = folder / f"global_step_{steps}" / "actor" / "huggingface"
     folder.mkdir(parents=True, exist_ok=True)
-    command = ["bash", launcher, *overrides, f"trainer.experiment_name={folder.name}", "trainer.val_before_train=false"]
-    command += [f"trainer.default_local_dir={folder}", f"trainer.total_training_steps={steps}"]
-    command += [f"trainer.save_freq={steps}", "trainer.test_freq=-1"]
+    command = ["bash", launcher, f"trainer.experiment_name={folder.name}", f"trainer.default_local_dir={folder}"]
+    command += [f"trainer.total_training_steps={steps}", f"trainer.save_freq={steps}"]
+    command += ["trainer.val_before_train=false", "trainer.test_freq=-1", *overrides]
     task = progress.add_task(f"{folder.name}: starting the engine", total=steps)
     with (folder / "train.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
@@ -71,9 +71,9 @@ def check(exit_code: int, log: Path, what: str) -> None:
 def last_step(metrics_file: Path) -> tuple[int, str]:
     """(steps done, the last one in a few words)"""
     lines = metrics_file.read_text().splitlines() if metrics_file.is_file() else []
-    if not lines:
+    last = json.loads(lines[-1]) if lines else {"step": 0}
+    if not last["step"]:  # validation before training
         return 0, "starting the engine"
-    last = json.loads(lines[-1])
     text = f"accuracy {last['rlvr/accuracy']:.2f}  kept {last['rlvr/kept_count']:.0f}"
     if "actor/entropy" in last:
         text += f"  entropy {last['actor/entropy']:.3f}"

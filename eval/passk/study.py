@@ -9,7 +9,7 @@ read. Deliberately left out: choosing seeds or settings; every run that is given
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -38,19 +38,22 @@ class SeedRun:
     metrics_file: Path
 
 
-def kept_share(step: dict[str, float]) -> float:
-    return step["rlvr/kept_count"] / (step["rlvr/correct_count"] + step["rlvr/incorrect_count"])
+def share(step: dict[str, float], name: str, of: Sequence[str]) -> float:
+    """``name`` in percent of the sum of ``of``; not a number where a step has them not, as a validation before training."""
+    return 100 * step.get(name, math.nan) / sum(step.get(part, math.nan) for part in of)
 
 
-# Panel title -> value of a step; a step without an update has no losses.
+# Panel title -> value of a step. Steps without an update have no losses, and only some are validated. Entropy is the validation's:
+# that of training is over the kept samples, and a method that keeps correct ones keeps less uncertain ones.
 PANELS = {
-    "accuracy of the samples, %": lambda step: 100 * step["rlvr/accuracy"],
-    "token entropy, nats": lambda step: step.get("actor/entropy", math.nan),
-    "questions solved by every sample, %": lambda step: 100 * step["rlvr/fully_solved"] / step["rlvr/questions"],
-    "samples kept, %": lambda step: 100 * kept_share(step),
-    "response length, tokens": lambda step: step.get("response_length/mean", math.nan),
+    "accuracy of the samples, %": lambda step: 100 * step.get("rlvr/accuracy", math.nan),
+    "token entropy of validation, nats": lambda step: step.get("val-core/entropy", math.nan),
+    "questions solved by every sample, %": lambda step: share(step, "rlvr/fully_solved", ["rlvr/questions"]),
+    "samples kept, %": lambda step: share(step, "rlvr/kept_count", ["rlvr/correct_count", "rlvr/incorrect_count"]),
+    "response length, tokens": lambda step: step.get("rlvr/response_length", math.nan),
     "clipped tokens, %": lambda step: 100 * step.get("actor/pg_clipfrac", math.nan),
 }
+ENDS = 5  # steps
 
 
 def write_study(base: Tally, methods: Mapping[str, Sequence[SeedRun]], folder: Path, title: str) -> list[str]:
@@ -92,9 +95,14 @@ def by_k(tally: Tally, ks: Sequence[int]) -> dict[str, float]:
 
 
 def read_steps(metrics_file: Path) -> Steps:
-    """The training steps of a run; validation before training is step 0 and left out."""
-    steps = map(json.loads, metrics_file.read_text(encoding="utf-8").splitlines())
-    return [step for step in steps if step["step"] > 0]
+    """The steps of a run; validation before training is step 0."""
+    return [json.loads(line) for line in metrics_file.read_text(encoding="utf-8").splitlines()]
+
+
+def series(steps: Steps, value_of: Callable[[dict[str, Any]], float]) -> dict[int, float]:
+    """step -> value, where there is one."""
+    values = {step["step"]: value_of(step) for step in steps}
+    return {step: value for step, value in values.items() if not math.isnan(value)}
 
 
 def training_curves(methods: Mapping[str, Sequence[Steps]]) -> Any:
@@ -102,13 +110,12 @@ def training_curves(methods: Mapping[str, Sequence[Steps]]) -> Any:
     figure, axes = new_figure(2, 3, figsize=(12.5, 6.4))
     for panel, (title, value_of) in zip(axes.flat, PANELS.items()):
         for number, (name, runs) in enumerate(methods.items()):
-            curves = [[value_of(step) for step in steps] for steps in runs]
-            length = min(map(len, curves))
-            numbers = np.arange(1, length + 1)
-            values = np.array([curve[:length] for curve in curves], dtype=float)
-            for curve in values:
-                panel.plot(numbers, curve, color=f"C{number + 1}", linewidth=0.6, alpha=0.35)
-            panel.plot(numbers, values.mean(axis=0), color=f"C{number + 1}", linewidth=1.8, label=plain(name))
+            curves = [series(steps, value_of) for steps in runs]
+            for curve in curves:
+                panel.plot([*curve], [*curve.values()], color=f"C{number + 1}", linewidth=0.6, alpha=0.35)
+            common = sorted(set.intersection(*map(set, curves)))
+            means = [np.mean([curve[step] for curve in curves]) for step in common]
+            panel.plot(common, means, color=f"C{number + 1}", linewidth=1.8, label=plain(name))
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("step", fontsize=9)
         panel.grid(alpha=0.3)
@@ -135,18 +142,25 @@ def markdown(
 
 def markdown_training(methods: Mapping[str, Sequence[Steps]]) -> list[str]:
     """First and last five steps of training, means over the seeds."""
-    lines = ["training, mean of the first five → the last five steps, over seeds", "", *_head(["method", *PANELS])]
+    title = f"training, mean of the steps before the {ENDS}th → of the last {ENDS} steps, over seeds"
+    lines = [title, "", *_head(["method", *PANELS])]
     for name, runs in methods.items():
         cells = []
         for value_of in PANELS.values():
-            ends = []
-            for steps in runs:
-                values = [value_of(step) for step in steps]
-                ends.append((np.nanmean(values[:5]), np.nanmean(values[-5:])))
-            before, after = np.mean(ends, axis=0)
-            cells.append(f"{before:.3g} → {after:.3g}")
+            ends = [first_and_last(series(steps, value_of), steps[-1]["step"]) for steps in runs]
+            cells.append(" → ".join(format(float(end), ".3g") for end in np.mean(ends, axis=0)))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
+
+
+def first_and_last(values: dict[int, float], last: int) -> tuple[float, float]:
+    """Means before step 5, and of the five steps up to ``last``; not a number where there is no value."""
+    ends = (
+        [value for step, value in values.items() if step < ENDS],
+        [value for step, value in values.items() if step > last - ENDS],
+    )
+    first_mean, last_mean = (sum(end) / len(end) if end else math.nan for end in ends)
+    return first_mean, last_mean
 
 
 def _head(titles: Sequence[str]) -> list[str]:

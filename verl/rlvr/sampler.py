@@ -53,6 +53,8 @@ class SelectingReplayBuffer(ReplayBuffer):
             kept = torch.zeros_like(kept)
         question_ids = [key.rsplit("_", 2)[0] for key in batch.keys]
         metrics.update(sample_metrics(question_ids, correct.tolist(), kept.tolist(), effective.tolist()))
+        # Over all samples: `response_length/mean` is of what is kept, and correct answers have other lengths.
+        metrics["rlvr/response_length"] = sum(tag["response_len"] for tag in batch.tags) / len(batch.tags)
         metrics.update(read_grader_failures(batch))
         if skip:
             # Nothing would have a gradient. The batch stays whole, because upstream cannot clear an empty one.

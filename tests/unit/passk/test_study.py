@@ -21,9 +21,16 @@ def training(path, skipped: int | None = None):
     steps = [{"step": 0, "val-core/entropy": 0.5}]
     for step in range(1, STEPS + 1):
         counts = {"rlvr/correct_count": 6, "rlvr/incorrect_count": 10, "rlvr/kept_count": 6, "rlvr/questions": 4}
-        record = {"step": step, "rlvr/accuracy": step / 10, "rlvr/fully_solved": 1} | counts
+        record = {
+            "step": step,
+            "rlvr/accuracy": step / 10,
+            "rlvr/fully_solved": 1,
+            "rlvr/response_length": 20.0,
+        } | counts
         if step != skipped:
-            record |= {"actor/entropy": 0.3, "response_length/mean": 20.0, "actor/pg_clipfrac": 0.01}
+            record |= {"actor/entropy": 0.3, "actor/pg_clipfrac": 0.01}
+        if step == STEPS:
+            record["val-core/entropy"] = 0.25
         steps.append(record)
     path.write_text("".join(json.dumps(step) + "\n" for step in steps))
     return path
@@ -45,7 +52,8 @@ def test_study(tmp_path):
     text = (tmp_path / "report" / "tables.md").read_text()
     assert text.splitlines() == lines
     assert "| base (1) |" in text and "| psr (2) |" in text and "| nsr − psr |" in text
-    assert "10 → 50" not in text and "30 → 40" in text  # accuracy: mean of steps 1 to 5, and of 2 to 6
+    assert "| 25 → 40 |" in text  # accuracy: mean of steps 1 to 4, and of 2 to 6
+    assert "| 0.5 → 0.25 |" in text  # entropy: validation before training and after it
     assert "37.5 → 37.5" in text  # 6 of 16 samples kept
     for picture in ("pass_at_k.png", "training.png"):
         assert (tmp_path / "report" / picture).read_bytes().startswith(b"\x89PNG")
