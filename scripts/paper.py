@@ -17,11 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 from rich.console import Console
 from rich.progress import Progress
@@ -169,18 +170,15 @@ def check_settings(plans: Sequence[Plan]) -> None:
 def run_all(plans: Sequence[Plan], asked: Questions, output: Path, jobs: int) -> dict[str, Path]:
     """Train and evaluate, ``jobs`` runs at a time; returns the files of samples by the run's name.
 
-    After a failure the runs under way are finished and no other is begun.
+    After a failure or Ctrl-C the runs under way are finished (Ctrl-C ends them too) and no other is begun.
 
     Raises:
         RunFailed: the first failure.
     """
     files: dict[str, Path] = {}
+    stopped = Event()
     with progress_bar() as progress, ThreadPoolExecutor(jobs) as pool:
         overall = progress.add_task("all", total=len(plans) + 1)
-
-        def step(name: str, make: Callable[[], Path]) -> None:
-            files[name] = make()
-            progress.advance(overall)
 
         def of_base() -> Path:
             return ask(BASE, MODEL, asked, output, progress)
@@ -192,14 +190,23 @@ def run_all(plans: Sequence[Plan], asked: Questions, output: Path, jobs: int) ->
                 progress.console.print(f"{plan.folder.name}: trained in {time.monotonic() - begun:.0f} s", style="dim")
             return ask(plan.folder.name, plan.trained, asked, output, progress)
 
-        futures = [pool.submit(step, BASE, of_base)]
-        futures += [pool.submit(step, plan.folder.name, partial(of_plan, plan)) for plan in plans]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            future.cancel()
-        for future in futures:
-            if not future.cancelled():
-                future.result()
+        def step(name: str, make: Callable[[], Path]) -> None:
+            if stopped.is_set():
+                return
+            try:
+                files[name] = make()
+            except RunFailed:
+                stopped.set()
+                raise
+            progress.advance(overall)
+
+        steps = [pool.submit(step, BASE, of_base)]
+        steps += [pool.submit(step, plan.folder.name, partial(of_plan, plan)) for plan in plans]
+        try:
+            for one in steps:
+                one.result()
+        finally:
+            stopped.set()
     return files
 
 

@@ -5,7 +5,8 @@ import pytest
 from rlvr.verify import Verifier
 from rlvr.verify.symbolic import symbolic
 
-GOLDS = ["7", r"\frac{1}{2}", "x^2", "(1,2)", r"\text{Friday}", r"\sum_{k=1}^n k", r"\int_0^1 x dx"]
+# A number that is in no path: pytest counts its folders, and the last number of a response may be its answer.
+GOLDS = ["7654321", r"\frac{1}{2}", "x^2", "(1,2)", r"\text{Friday}", r"\sum_{k=1}^n k", r"\int_0^1 x dx"]
 
 
 def payloads(trace):
