@@ -85,8 +85,3 @@ def test_psr_raises_pass_at_1_and_takes_entropy(runs):
     assert after > before + 0.01
     before, after = validation(runs["positive"], "entropy")
     assert after < 0.95 * before
-
-
-def test_nsr_raises_pass_at_1(runs):
-    before, after = validation(runs["negative"], "rlvr/countdown/pass@1")
-    assert after > before + 0.01
