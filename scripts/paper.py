@@ -26,7 +26,20 @@ from threading import Event
 
 from rich.console import Console
 from rich.progress import Progress
-from tiny_runs import METHODS, MODEL, ROOT, TEMPERATURE, TEST, TOP_P, TUNE, RunFailed, evaluate, progress_bar, train
+from tiny_runs import (
+    METHODS,
+    MODEL,
+    ROOT,
+    TEMPERATURE,
+    TEST,
+    TOP_P,
+    TUNE,
+    RunFailed,
+    evaluate,
+    make_base,
+    progress_bar,
+    train,
+)
 
 from passk.study import BASE, SeedRun, write_study
 from passk.tally import tally
@@ -105,7 +118,7 @@ def main() -> None:
     plans = make_plans(ABLATIONS if arguments.ablations else METHODS, seeds, arguments.output, arguments.overrides)
 
     console.rule("the tiny model and its data", align="left")
-    subprocess.run([sys.executable, "-m", "rlvr.tiny"], check=True)
+    make_base()
     check_settings(plans)
     console.rule(
         f"{len(plans)} runs of {STEPS} steps, {arguments.jobs} at a time; each then answers {questions} questions × {samples}",

@@ -7,7 +7,6 @@ evaluation with many samples a question. Written to ``runs/quickstart-METHOD-TIM
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,19 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tiny_runs import METHODS, MODEL, ROOT, TEMPERATURE, TEST, TOP_P, RunFailed, evaluate, progress_bar, train
+from tiny_runs import (
+    METHODS,
+    MODEL,
+    ROOT,
+    TEMPERATURE,
+    TEST,
+    TOP_P,
+    RunFailed,
+    evaluate,
+    make_base,
+    progress_bar,
+    train,
+)
 
 from passk import metrics
 from passk.estimate import Estimate
@@ -41,7 +52,7 @@ def main() -> None:
     run.mkdir(parents=True)
 
     with phase("1/3  the tiny model and its data"):
-        subprocess.run([sys.executable, "-m", "rlvr.tiny"], check=True)
+        make_base()
     title = f"2/3  training: {method}, {STEPS} steps (Ray, FSDP2 and vLLM start first, which takes longest)"
     with phase(title), progress_bar() as progress:
         trained = train(*METHODS[method], run, STEPS, progress)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -30,6 +31,15 @@ METHODS = {
 
 class RunFailed(RuntimeError):
     """A launcher or an evaluation ended badly; says how, with the end of its log."""
+
+
+def make_base() -> None:
+    """Make the tiny model and its data, unless they are there.
+
+    Raises:
+        RunFailed: if that fails.
+    """
+    check(subprocess.run([sys.executable, "-m", "rlvr.tiny"]).returncode, None, "making the tiny model")
 
 
 def progress_bar() -> Progress:
@@ -62,10 +72,13 @@ def train(launcher: str, overrides: Sequence[str], folder: Path, steps: int, pro
     return trained
 
 
-def check(exit_code: int, log: Path, what: str) -> None:
+def check(exit_code: int, log: Path | None, what: str) -> None:
+    failure = f"{what} failed with exit code {exit_code}"
+    if exit_code and log is None:  # it has printed what it had to say
+        raise RunFailed(failure)
     if exit_code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise RunFailed(f"{tail}\n{what} failed with exit code {exit_code}; the whole log is {log}")
+        raise RunFailed(f"{tail}\n{failure}; the whole log is {log}")
 
 
 def last_step(metrics_file: Path) -> tuple[int, str]:
@@ -111,10 +124,8 @@ def evaluate(
         "VLLM_LOGGING_LEVEL": "ERROR",
         "TORCH_COMPILE_DISABLE": "1",  # as in scripts/env_cpu.sh
     }
-    if log is None:
-        subprocess.run(command, check=True, env=environment, cwd=ROOT)
-    else:
-        with log.open("w") as output:
-            ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
-        check(ended.returncode, log, "evaluation")
+    with nullcontext() if log is None else log.open("w") as output:
+        errors = None if log is None else subprocess.STDOUT
+        ended = subprocess.run(command, stdout=output, stderr=errors, env=environment, cwd=ROOT)
+    check(ended.returncode, log, "evaluation")
     return {name: next((folder / name if several else folder).glob("*.jsonl")) for name in models}

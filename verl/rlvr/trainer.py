@@ -159,7 +159,8 @@ class DecomposedTrainer(PPOTrainerSync):
         metrics.update(reduce_metrics(output))
         metrics["rlvr/optimizer_steps"] = self.mini_batches * actor.ppo_epochs
         # Upstream takes the entropy from the pass for old log-probs; with one update it is the same number.
-        metrics.setdefault("actor/entropy", metrics.get("actor/entropy_loss", math.nan))
+        if "actor/entropy_loss" in metrics:
+            metrics.setdefault("actor/entropy", metrics["actor/entropy_loss"])
         return batch
 
     # ---- one update a step
