@@ -45,10 +45,10 @@ bench: install
 	.venv/bin/python -m rlvr.tiny
 	.venv/bin/python tests/bench/bench_evaluation.py engine
 
-## make bench-step   a training step beside upstream's managers and TRL (SIZES=16x4,128x8,512x8 ROUNDS=2 CONTENDERS=ours,upstream,trl)
+## make bench-step   a training step beside upstream's managers and TRL (SIZES=16x4,128x8,512x8 ROUNDS=2 CONTENDERS=ours,trl)
 SIZES ?= 16x4,128x8
 ROUNDS ?= 2
-CONTENDERS ?= ours,upstream,trl
+CONTENDERS ?= ours,ours-per-core,upstream,trl
 bench-step: install
 	bash scripts/install_trl.sh
 	.venv/bin/python -m rlvr.tiny

@@ -1,7 +1,7 @@
 """A training step, phase by phase: upstream verl's own managers, this project, and TRL's ``GRPOTrainer``, on the same work.
 
-    make bench-step                                                         sizes 16x4 and 128x8, three contenders
-    python tests/bench/bench_step.py step --sizes 16x4,128x8,512x8 --contenders ours,upstream,trl --rounds 2 --steps 4
+    make bench-step                                                         sizes 16x4 and 128x8, all contenders
+    python tests/bench/bench_step.py step --sizes 16x4,128x8,512x8 --contenders ours,trl --rounds 2 --steps 4
     python tests/bench/bench_step.py same --steps 10                        do the metrics agree with upstream's processes?
     python tests/bench/bench_step.py kept --shares 0.1,0.5,0.9,1 --size 128x8     old log-probs and update against the kept share
 
@@ -15,6 +15,7 @@ rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, or ``kept.json
 
 Upstream's contender is verl with its own trainer, replay buffer, rollout manager, policy loss, vLLM processes and Ray workers,
 on this project's CPU device, without which it would not run here, but without what only makes that faster (``plain_verl.py``).
+``ours-per-core`` is this project with a training worker and a rollout replica on every core.
 TRL generates with transformers in the training process. At one update a step neither TRL nor this project needs old log-probs.
 Deliberately left out: quality, GPUs.
 """
@@ -35,6 +36,7 @@ from step_contenders import MODEL, ROOT, TRL_PYTHON, Cell, trl, verl
 from step_results import console, phase, plot, show, summarise
 from step_watch import Watch
 
+CONTENDERS = ("ours", "ours-per-core", "upstream", "trl")
 LIMIT_SECONDS = 900  # of one run
 COMPARED = ("rlvr/kept_count", "rlvr/correct_count", "response_length/mean", "actor/entropy", "actor/pg_loss")
 COMPARED += ("actor/grad_norm", "actor/ppo_kl", "actor/pg_clipfrac", "critic/advantages/mean")
@@ -42,7 +44,7 @@ COMPARED += ("actor/grad_norm", "actor/ppo_kl", "actor/pg_clipfrac", "critic/adv
 
 def step(
     sizes: Any = "16x4,128x8",
-    contenders: Any = "ours,upstream,trl",
+    contenders: Any = "ours,ours-per-core,upstream,trl",
     rounds: int = 2,
     steps: int = 4,
     output: str = "runs/bench-step",
@@ -122,9 +124,9 @@ def prepare(output: str, contenders: list[str]) -> Path:
     Raises:
         SystemExit: names what has to be made or installed first.
     """
-    unknown = set(contenders) - {"ours", "upstream", "trl"}
+    unknown = set(contenders) - {*CONTENDERS}
     if unknown:
-        sys.exit(f"unknown contender {', '.join(sorted(unknown))}: choose from ours, upstream, trl")
+        sys.exit(f"unknown contender {', '.join(sorted(unknown))}: choose from {', '.join(CONTENDERS)}")
     if not (ROOT / MODEL / "config.json").is_file():
         sys.exit(f"{MODEL} is not there: make it with `python -m rlvr.tiny`")
     if "trl" in contenders and not TRL_PYTHON.is_file():

@@ -69,6 +69,8 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
         settings["algorithm.advantage"] = "positive"
     if cell.likeliest:
         settings |= {"actor_rollout_ref.rollout.top_k": 1, "data.shuffle": "false"}
+    if cell.contender == "ours-per-core":  # training workers and rollout replicas
+        settings["trainer.n_gpus_per_node"] = len(os.sched_getaffinity(0))
     environment = os.environ | {
         "VERL_PLATFORM": "cpu",
         "HF_HUB_OFFLINE": "1",
@@ -76,10 +78,10 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
         "VERL_FILE_LOGGER_PATH": str(steps),
     }
     flags = []
-    if cell.contender != "ours":  # Ray's and vLLM's own processes
+    if cell.contender.startswith("upstream"):  # Ray's and vLLM's own processes
         settings["actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend"] = "null"
         flags = ["~hydra.callbacks.forkserver"]
-    if cell.contender == "upstream":
+    if cell.contender == "upstream":  # its own managers too
         settings |= {
             "trainer.v1.trainer_mode": "sync",
             "trainer.v1.sampler.custom_sampler.path": "null",
@@ -91,7 +93,7 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
             "actor_rollout_ref.actor.calculate_entropy": "false",
         }
         environment |= {"VERL_USE_EXTERNAL_MODULES": "plain_verl", "PYTHONPATH": str(Path(__file__).parent)}
-    if cell.contender == "ours":
+    if cell.contender.startswith("ours"):
         environment |= {"TORCH_COMPILE_DISABLE": "1", "RAY_prestart_worker_first_driver": "0"}  # as scripts/env_cpu.sh
     command = [sys.executable, "-m", "verl.trainer.main_ppo", "--config-dir=configs", f"--config-name={method}"]
     return command + [f"{key}={value}" for key, value in settings.items()] + flags, environment
