@@ -1,4 +1,4 @@
-"""The curves as pictures: pass@k over k with interval bands, and how the questions' solve rates are spread.
+"""The curves as pictures: pass@k over k and its differences with interval bands, and how the questions' solve rates are spread.
 
 Deliberately left out: smoothing, and any axis that starts where the difference looks largest; pass@k runs to 100 %.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from passk.estimate import Estimate, Statistic
+from passk.estimate import Difference, Estimate, Statistic
 
 BINS = 20
 
@@ -37,27 +37,46 @@ def solve_rates_svg(solve_rates: Mapping[str, Sequence[float]]) -> str:
     return svg_text(figure)
 
 
+def difference_curves(differences: Sequence[Difference], title: str) -> Any:
+    """A figure: pass@k minus the baseline's over k, in points, where curves of pass@k lie too close to be told apart."""
+    figure, axes = new_figure(figsize=(6.4, 4.2))
+    axes.axhline(0, color="C0", linewidth=1.4)
+    for number, one in enumerate(differences, start=1):  # the colours that the methods have beside the base
+        _line(axes, one.name, one.pass_at_k, f"C{number}")
+    baselines = ", ".join(dict.fromkeys(one.baseline for one in differences))
+    _finish(axes, [one.pass_at_k for one in differences], title)
+    axes.set_ylabel(f"pass@k minus {plain(baselines)}, points")
+    axes.legend(loc="upper right")
+    return figure
+
+
 def _curves(estimates: Sequence[Estimate], title: str) -> Any:
     figure, axes = new_figure(figsize=(6.4, 4.2))
-    for estimate in estimates:
-        ks = list(estimate.pass_at_k)
-        values: list[Statistic] = list(estimate.pass_at_k.values())
-        (line,) = axes.plot(
-            ks, [100 * one.value for one in values], marker="o", markersize=4, label=plain(estimate.name)
-        )
-        low, high = [100 * one.low for one in values], [100 * one.high for one in values]
-        axes.fill_between(ks, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
-    ticks = sorted({k for estimate in estimates for k in estimate.pass_at_k})
+    for number, one in enumerate(estimates):
+        _line(axes, one.name, one.pass_at_k, f"C{number}")
+    _finish(axes, [one.pass_at_k for one in estimates], title)
+    axes.set_ylim(top=101)
+    axes.set_ylabel("pass@k, %")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _line(axes: Any, name: str, pass_at_k: Mapping[int, Statistic], colour: str) -> None:
+    """The values of one model in percent, with their band."""
+    ks, values = list(pass_at_k), list(pass_at_k.values())
+    axes.plot(ks, [100 * one.value for one in values], marker="o", markersize=4, label=plain(name), color=colour)
+    low, high = [100 * one.low for one in values], [100 * one.high for one in values]
+    axes.fill_between(ks, low, high, alpha=0.15, color=colour, linewidth=0)
+
+
+def _finish(axes: Any, curves: Sequence[Mapping[int, Statistic]], title: str) -> None:
+    ticks = sorted({k for curve in curves for k in curve})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.minorticks_off()
-    axes.set_ylim(top=101)
     axes.set_xlabel("k")
-    axes.set_ylabel("pass@k, %")
     axes.set_title(plain(title))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    return figure
 
 
 def new_figure(*shape: int, **settings: Any) -> tuple[Any, Any]:

@@ -2,9 +2,9 @@
 
     write_study(base, methods, folder, title)
 
-Writes a self-contained ``report.html``, ``pass_at_k.png``, ``training.png``, ``metrics.json``, ``tables.md``: pass@k with intervals
-over questions and seeds, paired differences to the base model and of every two methods, the training curves, and responses to
-read. Deliberately left out: choosing seeds or settings; every run that is given is in the figures.
+Writes a self-contained ``report.html``, ``pass_at_k.png``, ``differences.png``, ``training.png``, ``metrics.json`` and
+``tables.md``: pass@k with intervals over questions and seeds, paired differences to the base model and of every two methods, the
+training curves, responses to read. Deliberately left out: choosing seeds or settings; every run that is given is in the figures.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from passk.estimate import Difference, Estimate, Statistic, default_ks
-from passk.plot import new_figure, plain, plot_curves, svg_text
+from passk.plot import difference_curves, new_figure, plain, plot_curves, svg_text
 from passk.report import page
 from passk.seeds import difference_seeds, estimate_seeds, table
 from passk.storage import write_atomically
@@ -73,8 +73,11 @@ def write_study(base: Tally, methods: Mapping[str, Sequence[SeedRun]], folder: P
     steps = {name: [read_steps(run.metrics_file) for run in runs] for name, runs in methods.items()}
     curves = training_curves(steps)
     curves.savefig(folder / "training.png", dpi=130)
+    differences = difference_curves(to_base, title)
+    differences.savefig(folder / "differences.png", dpi=150)
     first_seeds = {name: counts[0] for name, counts in tallies.items()}
-    document = page(first_seeds, estimates, [*to_base, *pairs], title, {"Training": svg_text(curves)})
+    pictures = {f"Minus the {BASE}": svg_text(differences), "Training": svg_text(curves)}
+    document = page(first_seeds, estimates, [*to_base, *pairs], title, pictures)
     write_atomically(folder / "report.html", [document.encode()])
     record = {
         "estimates": [asdict(one) for one in estimates],
