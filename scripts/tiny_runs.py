@@ -73,12 +73,13 @@ def train(launcher: str, overrides: Sequence[str], folder: Path, steps: int, pro
 
 
 def check(exit_code: int, log: Path | None, what: str) -> None:
+    if not exit_code:
+        return
     failure = f"{what} failed with exit code {exit_code}"
-    if exit_code and log is None:  # it has printed what it had to say
+    if log is None:  # it has printed what it had to say
         raise RunFailed(failure)
-    if exit_code:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise RunFailed(f"{tail}\n{failure}; the whole log is {log}")
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+    raise RunFailed(f"{tail}\n{failure}; the whole log is {log}")
 
 
 def last_step(metrics_file: Path) -> tuple[int, str]:
