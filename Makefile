@@ -48,7 +48,7 @@ bench: install
 ## make bench-step   a training step beside upstream's managers and TRL (SIZES=16x4,128x8,512x8 ROUNDS=2 CONTENDERS=ours,trl)
 SIZES ?= 16x4,128x8
 ROUNDS ?= 2
-CONTENDERS ?= ours,ours-per-core,upstream,trl
+CONTENDERS ?= ours,ours-per-core,upstream,upstream-per-core,trl,bare
 bench-step: install
 	bash scripts/install_trl.sh
 	.venv/bin/python -m rlvr.tiny

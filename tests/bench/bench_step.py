@@ -15,7 +15,7 @@ rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, or ``kept.json
 
 Upstream's contender is verl with its own trainer, replay buffer, rollout manager, policy loss, vLLM processes and Ray workers,
 on this project's CPU device, without which it would not run here, but without what only makes that faster (``plain_verl.py``).
-``ours-per-core`` is this project with a training worker and a rollout replica on every core.
+``…-per-core`` has a training worker and a rollout replica on every core. ``bare`` is vLLM and a loop in torch (``bare_step.py``).
 TRL generates with transformers in the training process. At one update a step neither TRL nor this project needs old log-probs.
 Deliberately left out: quality, GPUs.
 """
@@ -32,11 +32,10 @@ from typing import Any
 
 import fire
 from rich.table import Table
-from step_contenders import MODEL, ROOT, TRL_PYTHON, Cell, trl, verl
+from step_contenders import CONTENDERS, MODEL, ROOT, TRL_PYTHON, Cell, make_command
 from step_results import console, phase, plot, show, summarise
 from step_watch import Watch
 
-CONTENDERS = ("ours", "ours-per-core", "upstream", "trl")
 LIMIT_SECONDS = 900  # of one run
 COMPARED = ("rlvr/kept_count", "rlvr/correct_count", "response_length/mean", "actor/entropy", "actor/pg_loss")
 COMPARED += ("actor/grad_norm", "actor/ppo_kl", "actor/pg_clipfrac", "critic/advantages/mean")
@@ -44,7 +43,7 @@ COMPARED += ("actor/grad_norm", "actor/ppo_kl", "actor/pg_clipfrac", "critic/adv
 
 def step(
     sizes: Any = "16x4,128x8",
-    contenders: Any = "ours,ours-per-core,upstream,trl",
+    contenders: Any = CONTENDERS,
     rounds: int = 2,
     steps: int = 4,
     output: str = "runs/bench-step",
@@ -157,7 +156,7 @@ def run(cell: Cell, log: Path) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as temporary:
         steps = Path(temporary) / "steps.jsonl"
-        command, environment = (trl if cell.contender == "trl" else verl)(cell, Path(temporary), steps)
+        command, environment = make_command(cell, Path(temporary), steps)
         started = time.time()
         with log.open("w") as output:
             process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The contenders of :mod:`bench_step` as commands: verl with this project's managers, verl with its own, TRL's ``GRPOTrainer``."""
+"""The contenders of :mod:`bench_step` as commands: verl with this project's managers and with its own, TRL, no framework at all."""
 
 import json
 import os
@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL, DATA = "data/tiny/model", "data/tiny/tune.parquet"  # 512 questions; train has fewer
 RESPONSE = 32  # tokens of every answer
 TRL_PYTHON = ROOT / ".venv-trl" / "bin" / "python"
+PER_CORE = "-per-core"  # a contender with a training worker and a rollout replica on every core
+CONTENDERS = ("ours", f"ours{PER_CORE}", "upstream", f"upstream{PER_CORE}", "trl", "bare")
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,17 @@ class Cell:
         return f"{self.size}-{self.contender}{kept}-steps{self.steps}-round{self.round}"
 
 
+def make_command(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a run that writes its steps to ``steps``."""
+    if cell.contender == "trl":
+        return plain(TRL_PYTHON, "tests/bench/trl_step.py", cell, folder, steps)
+    if cell.contender == "bare":
+        return plain(Path(sys.executable), "tests/bench/bare_step.py", cell, folder, steps)
+    return verl(cell, folder, steps)
+
+
 def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of verl, with this project's managers or upstream's."""
+    """With this project's managers or upstream's."""
     method = "grpo" if cell.kept is None else "psr_nsr"
     settings = {
         "base_model": "tiny",
@@ -69,7 +80,7 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
         settings["algorithm.advantage"] = "positive"
     if cell.likeliest:
         settings |= {"actor_rollout_ref.rollout.top_k": 1, "data.shuffle": "false"}
-    if cell.contender == "ours-per-core":  # training workers and rollout replicas
+    if cell.contender.endswith(PER_CORE):
         settings["trainer.n_gpus_per_node"] = len(os.sched_getaffinity(0))
     environment = os.environ | {
         "VERL_PLATFORM": "cpu",
@@ -81,7 +92,7 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
     if cell.contender.startswith("upstream"):  # Ray's and vLLM's own processes
         settings["actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend"] = "null"
         flags = ["~hydra.callbacks.forkserver"]
-    if cell.contender == "upstream":  # its own managers too
+    if cell.contender.removesuffix(PER_CORE) == "upstream":  # its own managers too
         settings |= {
             "trainer.v1.trainer_mode": "sync",
             "trainer.v1.sampler.custom_sampler.path": "null",
@@ -99,7 +110,7 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
     return command + [f"{key}={value}" for key, value in settings.items()] + flags, environment
 
 
-def trl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
+def plain(python: Path, script: str, cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
     description = {
         "model": MODEL,
         "data": DATA,
@@ -109,8 +120,8 @@ def trl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str
         "response": RESPONSE,
         "steps": cell.steps,
         "log": str(steps),
-        "folder": str(folder / "trl"),
+        "folder": str(folder / "output"),
     }
     (folder / "cell.json").write_text(json.dumps(description))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
-    return [str(TRL_PYTHON), "tests/bench/trl_step.py", str(folder / "cell.json")], environment
+    return [str(python), script, str(folder / "cell.json")], environment

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 PHASES = ("gen", "reward", "old_log_prob", "adv", "update_actor", "update_weights", "step")
+RIVALS = {"trl": "TRL", "upstream": "upstream", "bare": "bare"}
 console = Console(width=160)
 
 
@@ -18,7 +19,7 @@ def phase(result: dict[str, Any], name: str) -> float:
 
 
 def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a size and contender: medians over the rounds, and the step's ratio to TRL's and upstream's, round by round."""
+    """One row a size and contender: medians over the rounds, and the step's ratio to others', round by round."""
     rows = []
     for size in dict.fromkeys(result["size"] for result in results):
         of_size = [result for result in results if result["size"] == size]
@@ -28,7 +29,7 @@ def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
             row |= {name: statistics.median(phase(run, name) for run in runs) for name in PHASES}
             for key in ("start_s", "first_step_s", "cpu_s", "peak_pss_mib", "processes"):
                 row[key] = statistics.median(run[key] for run in runs)
-            for other in ("trl", "upstream"):
+            for other in RIVALS:
                 row[f"to_{other}"] = [
                     phase(run, "step") / phase(rival, "step")
                     for run in runs
@@ -47,13 +48,21 @@ def ratio(values: list[float]) -> str:
 
 def show(summary: list[dict[str, Any]]) -> None:
     table = Table(title="seconds; medians over the rounds, ratios of the step with their range")
-    for name in ("size", "contender", "start", *PHASES, "step / TRL", "step / upstream", "CPU s", "GiB", "processes"):
+    for name in (
+        "size",
+        "contender",
+        "start",
+        *PHASES,
+        *(f"step / {title}" for title in RIVALS.values()),
+        "CPU s",
+        "GiB",
+    ):
         table.add_column(name.replace("_", " "), justify="right")
     for row in summary:
         seconds = ["–" if row[name] != row[name] else f"{row[name]:.2f}" for name in PHASES]
-        cells = [row["size"], row["contender"], f"{row['start_s']:.0f}", *seconds, ratio(row["to_trl"])]
-        cells += [ratio(row["to_upstream"]), f"{row['cpu_s']:.0f}", f"{row['peak_pss_mib'] / 1024:.1f}"]
-        table.add_row(*cells, f"{row['processes']:.0f}")
+        cells = [row["size"], row["contender"], f"{row['start_s']:.0f}", *seconds]
+        cells += [ratio(row[f"to_{rival}"]) for rival in RIVALS]
+        table.add_row(*cells, f"{row['cpu_s']:.0f}", f"{row['peak_pss_mib'] / 1024:.1f}")
     console.print(table)
 
 
@@ -65,7 +74,7 @@ def plot(summary: list[dict[str, Any]], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     sizes = list(dict.fromkeys(row["size"] for row in summary))
-    figure, axes = plt.subplots(1, len(sizes), figsize=(4 * len(sizes), 4), squeeze=False)
+    figure, axes = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 4.4), squeeze=False)
     for axis, size in zip(axes[0], sizes):
         rows = [row for row in summary if row["size"] == size]
         bottoms = [0.0] * len(rows)
@@ -76,6 +85,7 @@ def plot(summary: list[dict[str, Any]], file: Path) -> None:
         rest = [max(0.0, row["step"] - bottom) for row, bottom in zip(rows, bottoms)]
         axis.bar([row["contender"] for row in rows], rest, bottom=bottoms, label="rest", color="lightgrey")
         axis.set_title(f"{size.replace('x', ' × ')} samples")
+        axis.tick_params(axis="x", labelrotation=30)
         axis.set_ylabel("seconds a step")
     axes[0][-1].legend(fontsize="small")
     figure.tight_layout()
