@@ -27,6 +27,18 @@ print("to stderr", file=sys.stderr)
 print("forked", os.environ.get("INHERITED"))
 sys.exit(3)
 """
+# Imports what a run's server imports, forks twice, and says which id Ray would give to the first task of each fork.
+FORKS = """
+import os
+import ray
+from rlvr.cpu import forkserver
+forkserver.preload()
+for _ in range(2):
+    if os.fork() == 0:
+        os.write(1, f"id {ray.TaskID.for_fake_task(ray.JobID.from_int(1)).hex()}\\n".encode())
+        os._exit(0)
+    os.wait()
+"""
 
 
 @pytest.fixture
@@ -97,3 +109,11 @@ def test_a_long_request_arrives_whole(tmp_path):
     assert os.read(read, 1) == b"!"
     for stream in (*streams, read, write):
         os.close(stream)
+
+
+def test_workers_do_not_share_ray_ids():
+    """Two tasks of one id kill the actor that gets both: two rollout workers and one vLLM server, for instance."""
+    result = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=300)
+    ids = [line for line in result.stdout.splitlines() if line.startswith("id ")]
+    assert len(ids) == 2, result.stderr
+    assert ids[0] != ids[1]

@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,11 +99,36 @@ def serve(listener: socket.socket) -> NoReturn:
 
 def preload() -> None:
     """Import with the environment that verl gives to its workers: vLLM reads its log level at import."""
-    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
+    with actor_classes_without_ray_ids():
+        from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
 
-    os.environ.update(get_ppo_ray_runtime_env()["env_vars"])
-    for module in PRELOADED:
-        importlib.import_module(module)
+        os.environ.update(get_ppo_ray_runtime_env()["env_vars"])
+        for module in PRELOADED:
+            importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def actor_classes_without_ray_ids() -> Iterator[None]:
+    """``@ray.remote`` classes get their ids from the operating system while this lasts.
+
+    Ray draws ids from a generator that is seeded once a process and that a fork inherits: workers forked after the first draw
+    give their tasks the same ids, and an actor that has two tasks of one id dies (``Check failed: erased == 1``). Decorating a
+    class is the only draw of an import.
+    """
+    import ray.actor
+
+    upstream = ray.actor.ActorClassID
+
+    class FromSystem:
+        @staticmethod
+        def from_random() -> Any:
+            return upstream(os.urandom(upstream.size()))
+
+    ray.actor.ActorClassID = FromSystem
+    try:
+        yield
+    finally:
+        ray.actor.ActorClassID = upstream
 
 
 def run_worker(connection: socket.socket) -> NoReturn:
