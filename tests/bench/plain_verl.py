@@ -1,10 +1,13 @@
-"""verl as it is: takes back the replacements of :mod:`rlvr.cpu.patches` that only make it faster.
+"""verl as it is: takes back the replacements of :mod:`rlvr.cpu.patches` and :mod:`rlvr.trainer` that only make it faster.
 
 Loaded by verl itself in every process, before plugins (``VERL_USE_EXTERNAL_MODULES=plain_verl``). What verl needs in order to run
 on a CPU at all stays.
 """
 
+from types import ModuleType
 from typing import Any
+
+import wrapt
 
 from rlvr.cpu import patches
 
@@ -15,3 +18,9 @@ def leave_as_it_is(_: Any) -> None:
 
 patches.patch_log_probs = leave_as_it_is
 patches.patch_row_selection = leave_as_it_is
+
+
+@wrapt.when_imported("rlvr.trainer")
+def take_back(trainer: ModuleType) -> None:
+    base = trainer.trainer_base
+    base.get_seqlen_balanced_partitions = base.get_seqlen_balanced_partitions.__wrapped__

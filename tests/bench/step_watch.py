@@ -24,7 +24,7 @@ class Watch:
         while not self.ended.wait(0.1):
             if self.first_line != self.first_line and self.file.is_file() and self.file.stat().st_size:
                 self.first_line = time.time()
-            if tick % 10 == 0:
+            if tick % 40 == 0:
                 self._look()
             tick += 1
 
@@ -38,6 +38,8 @@ class Watch:
             try:
                 times = process.cpu_times()
                 self.cpu[process.pid] = times.user + times.system
+                if not memory:
+                    continue
                 lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
             except (psutil.Error, OSError):  # it ended meanwhile
                 continue

@@ -3,11 +3,12 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from rlvr.trainer import DecomposedTrainer, needs_old_log_probs, tensor_fields
+from rlvr.trainer import DecomposedTrainer, needs_old_log_probs, tensor_fields, trainer_base
 
 
 def trainer(kept: int, use_critic: bool = False) -> DecomposedTrainer:
@@ -49,6 +50,15 @@ def test_a_critic_needs_whole_mini_batches():
 def test_workers_get_the_tensors_of_a_batch_and_nothing_else():
     schema = {"input_ids": {"is_non_tensor": False}, "extra_fields": {"is_non_tensor": True}}
     assert tensor_fields(schema) == ["input_ids"]
+
+
+@given(st.lists(st.integers(1, 4096), min_size=1, max_size=32), st.sampled_from([1, 2, 4]))
+def test_samples_are_balanced_as_upstream_balances_them(lengths, workers):
+    workloads = torch.tensor(lengths * workers)
+    ours = trainer_base.get_seqlen_balanced_partitions
+    assert ours(workloads, k_partitions=workers, equal_size=True) == ours.__wrapped__(
+        workloads, k_partitions=workers, equal_size=True
+    )
 
 
 ONE_UPDATE = {
