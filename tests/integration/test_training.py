@@ -94,7 +94,7 @@ def read_rollouts(path) -> list[dict]:
 
 
 def test_psr_with_two_workers_skips_a_step_without_correct_samples(launch, tiny):
-    """The questions of the first step cannot be solved; the run goes on."""
+    """The questions of the first step cannot be solved; the run goes on. Two training workers, vLLM replicas, rollout workers."""
     rows = pd.read_parquet(tiny / "train.parquet").head(16)
     impossible = {"ground_truth": {"question": "1,1,1,1->40", "target": "40"}, "style": "rule"}
     rows["reward_model"] = [impossible] * 8 + list(rows["reward_model"][8:])
@@ -106,6 +106,7 @@ def test_psr_with_two_workers_skips_a_step_without_correct_samples(launch, tiny)
             "data.shuffle=false",
             "algorithm.advantage=positive",
             "trainer.n_gpus_per_node=2",
+            "actor_rollout_ref.rollout.agent.num_workers=2",
             "actor_rollout_ref.rollout.n=32",  # the model is right now and then; one right answer is needed
             name="psr",
         )
