@@ -57,8 +57,14 @@ def page(
     differences: Sequence[Difference],
     title: str,
     pictures: Mapping[str, str] = MappingProxyType({}),
+    resampled: str = "questions",
 ) -> str:
-    """The report as one HTML document; ``pictures`` are further ones, heading -> SVG made by us."""
+    """The report as one HTML document.
+
+    Args:
+        pictures: further ones, heading -> SVG made by us.
+        resampled: what the bootstrap of the estimates' intervals drew.
+    """
     browser = browser_data(tallies)
     rates = {name: [one.c / one.n for one in counts.questions.values() if one.n] for name, counts in tallies.items()}
     template = PAGE.read_text(encoding="utf-8")
@@ -69,6 +75,7 @@ def page(
         "@TITLE@": html.escape(title),
         "@SUMMARY@": _summary(tallies),
         "@TABLE@": _table(estimates),
+        "@RESAMPLED@": html.escape(resampled),
         "@PICTURES@": "".join(
             f'<h2>{html.escape(heading)}</h2><div class="wide">{svg}</div>' for heading, svg in pictures.items()
         ),
@@ -196,12 +203,22 @@ def _table(estimates: Sequence[Estimate]) -> str:
 
 
 def _differences(differences: Sequence[Difference]) -> str:
+    """A table for each baseline, a column for each model that is compared with it."""
     parts = []
-    for one in differences:
-        rows = [("accuracy", one.accuracy), *((f"pass@{k}", value) for k, value in one.pass_at_k.items())]
-        body = "".join(f'<tr><th scope="row">{label}</th>{_cell(value, "+")}</tr>' for label, value in rows)
-        caption = html.escape(f"{one.name} minus {one.baseline}, paired by question, in points")
-        parts.append(f"<table><caption>{caption}</caption><tbody>{body}</tbody></table>")
+    for baseline in dict.fromkeys(one.baseline for one in differences):
+        columns = [one for one in differences if one.baseline == baseline]
+        ks = sorted({k for one in columns for k in one.pass_at_k})
+        rows: list[tuple[str, list[Statistic | None]]] = [("accuracy", [one.accuracy for one in columns])]
+        rows += [(f"pass@{k}", [one.pass_at_k.get(k) for one in columns]) for k in ks]
+        head = "".join(f'<th scope="col">{html.escape(one.name)}</th>' for one in columns)
+        body = "".join(
+            f'<tr><th scope="row">{label}</th>{"".join(_cell(cell, "+") for cell in cells)}</tr>'
+            for label, cells in rows
+        )
+        caption = html.escape(f"minus {baseline}, paired by question, in points")
+        parts.append(
+            f"<table><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
     return "\n".join(parts)
 
 

@@ -77,7 +77,14 @@ def write_study(base: Tally, methods: Mapping[str, Sequence[SeedRun]], folder: P
     differences.savefig(folder / "differences.png", dpi=150)
     first_seeds = {name: counts[0] for name, counts in tallies.items()}
     pictures = {f"Minus the {BASE}": svg_text(differences), "Training": svg_text(curves)}
-    document = page(first_seeds, estimates, [*to_base, *pairs], title, pictures)
+    document = page(
+        first_seeds,
+        estimates,
+        [*to_base, *pairs],
+        title,
+        pictures,
+        resampled="questions and seeds; responses: first seed",
+    )
     write_atomically(folder / "report.html", [document.encode()])
     record = {
         "estimates": [asdict(one) for one in estimates],
