@@ -4,6 +4,7 @@ Deliberately left out: smoothing, and any axis that starts where the difference 
 """
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,17 @@ def curves_svg(estimates: Sequence[Estimate], title: str) -> str:
 
 def solve_rates_svg(solve_rates: Mapping[str, Sequence[float]]) -> str:
     """A histogram of the questions' solve rates, one panel a model, as SVG text."""
-    figure, axes = new_figure(1, len(solve_rates), figsize=(4.2 * len(solve_rates), 3.0), sharey=True, squeeze=False)
-    for panel, (name, rates) in zip(axes[0], solve_rates.items()):
+    columns = min(len(solve_rates), 3)
+    rows = math.ceil(len(solve_rates) / columns)
+    figure, axes = new_figure(rows, columns, figsize=(4.2 * columns, 3.0 * rows), sharey=True, squeeze=False)
+    for panel in axes.flat[len(solve_rates) :]:
+        panel.remove()
+    for panel, (name, rates) in zip(axes.flat, solve_rates.items()):
         panel.hist(np.asarray(rates) * 100, bins=np.linspace(0, 100, BINS + 1))
         panel.set_title(plain(name), fontsize=10)
         panel.set_xlabel("solved samples of a question, %")
-    axes[0][0].set_ylabel("questions")
+    for row in axes:
+        row[0].set_ylabel("questions")
     return svg_text(figure)
 
 
