@@ -56,6 +56,28 @@ def difference_curves(differences: Sequence[Difference], title: str) -> Any:
     return figure
 
 
+def difference_points(differences: Sequence[Difference], title: str) -> Any:
+    """A figure: the same differences method by method, at the smallest, the middle and the largest k, with their intervals.
+
+    For many methods in an order, such as the values of a weight, whose curves over k hide each other.
+    """
+    figure, axes = new_figure(1, 3, figsize=(12.5, 3.8))
+    ks = sorted(set.intersection(*(set(one.pass_at_k) for one in differences)))
+    names = [plain(one.name) for one in differences]
+    colours = [f"C{number}" for number in range(1, len(differences) + 1)]  # those of the curves
+    for panel, k in zip(axes, (ks[0], ks[len(ks) // 2], ks[-1])):
+        for place, (one, colour) in enumerate(zip(differences, colours)):
+            at_k = one.pass_at_k[k]
+            panel.plot([place, place], [100 * at_k.low, 100 * at_k.high], color=colour, linewidth=2, alpha=0.5)
+            panel.plot([place], [100 * at_k.value], color=colour, marker="o")
+        panel.axhline(0, color="C0", linewidth=1.4)
+        panel.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=9)
+        panel.set_title(f"pass@{k} minus {plain(differences[0].baseline)}, points", fontsize=10)
+        panel.grid(alpha=0.3, axis="y")
+    figure.suptitle(plain(title), fontsize=11)
+    return figure
+
+
 def _curves(estimates: Sequence[Estimate], title: str) -> Any:
     figure, axes = new_figure(figsize=(6.4, 4.2))
     for number, one in enumerate(estimates):

@@ -2,9 +2,10 @@
 
     write_study(base, methods, folder, title)
 
-Writes a self-contained ``report.html``, ``pass_at_k.png``, ``differences.png``, ``training.png``, ``metrics.json`` and
-``tables.md``: pass@k with intervals over questions and seeds, paired differences to the base model and of every two methods, the
-training curves, responses to read. Deliberately left out: choosing seeds or settings; every run that is given is in the figures.
+Writes a self-contained ``report.html``, ``pass_at_k.png``, ``differences.png``, ``methods.png``, ``training.png``,
+``metrics.json`` and ``tables.md``: pass@k with intervals over questions and seeds, paired differences to the base model and of
+every two methods, the training curves, responses to read. Deliberately left out: choosing seeds or settings; every run that is
+given is in the figures.
 """
 
 import json
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from passk.estimate import Difference, Estimate, Statistic, default_ks
-from passk.plot import difference_curves, new_figure, plain, plot_curves, svg_text
+from passk.plot import difference_curves, difference_points, new_figure, plain, plot_curves, svg_text
 from passk.report import page
 from passk.seeds import difference_seeds, estimate_seeds, table
 from passk.storage import write_atomically
@@ -76,7 +77,13 @@ def write_study(base: Tally, methods: Mapping[str, Sequence[SeedRun]], folder: P
     differences = difference_curves(to_base, title)
     differences.savefig(folder / "differences.png", dpi=150)
     first_seeds = {name: counts[0] for name, counts in tallies.items()}
-    pictures = {f"Minus the {BASE}": svg_text(differences), "Training": svg_text(curves)}
+    points = difference_points(to_base, title)
+    points.savefig(folder / "methods.png", dpi=130)
+    pictures = {
+        f"Minus the {BASE}": svg_text(differences),
+        "Method by method": svg_text(points),
+        "Training": svg_text(curves),
+    }
     document = page(
         first_seeds,
         estimates,

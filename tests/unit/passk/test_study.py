@@ -55,7 +55,7 @@ def test_study(tmp_path):
     assert "| 25 → 40 |" in text  # accuracy: mean of steps 1 to 4, and of 2 to 6
     assert "| 0.5 → 0.25 |" in text  # entropy: validation before training and after it
     assert "37.5 → 37.5" in text  # 6 of 16 samples kept
-    for picture in ("pass_at_k.png", "differences.png", "training.png"):
+    for picture in ("pass_at_k.png", "differences.png", "methods.png", "training.png"):
         assert (tmp_path / "report" / picture).read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "<h2>Training</h2>" in page and "Title &lt;b&gt;" in page
