@@ -191,15 +191,12 @@ def _summary(tallies: dict[str, Tally]) -> str:
 
 def _table(estimates: Sequence[Estimate]) -> str:
     ks = sorted({k for one in estimates for k in one.pass_at_k})
-    rows: list[tuple[str, list[Statistic | None]]] = [("accuracy", [one.accuracy for one in estimates])]
-    rows += [(f"pass@{k}", [one.pass_at_k.get(k) for one in estimates]) for k in ks]
+    rows = _rows(estimates, ks)
     if any(one.maj_at_k for one in estimates):
         rows += [(f"maj@{k}", [one.maj_at_k.get(k) for one in estimates]) for k in ks]
     rows += [("solved at least once", [one.solved_at_least_once for one in estimates])]
     rows += [("never", [one.solved_never for one in estimates]), ("always", [one.solved_always for one in estimates])]
-    head = "".join(f'<th scope="col">{html.escape(one.name)}</th>' for one in estimates)
-    body = "".join(f'<tr><th scope="row">{label}</th>{"".join(map(_cell, cells))}</tr>' for label, cells in rows)
-    return f"<table><thead><tr><th>%, 95 % interval</th>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return _grid("<th>%, 95 % interval</th>", [one.name for one in estimates], rows)
 
 
 def _differences(differences: Sequence[Difference]) -> str:
@@ -207,19 +204,32 @@ def _differences(differences: Sequence[Difference]) -> str:
     parts = []
     for baseline in dict.fromkeys(one.baseline for one in differences):
         columns = [one for one in differences if one.baseline == baseline]
-        ks = sorted({k for one in columns for k in one.pass_at_k})
-        rows: list[tuple[str, list[Statistic | None]]] = [("accuracy", [one.accuracy for one in columns])]
-        rows += [(f"pass@{k}", [one.pass_at_k.get(k) for one in columns]) for k in ks]
-        head = "".join(f'<th scope="col">{html.escape(one.name)}</th>' for one in columns)
-        body = "".join(
-            f'<tr><th scope="row">{label}</th>{"".join(_cell(cell, "+") for cell in cells)}</tr>'
-            for label, cells in rows
-        )
-        caption = html.escape(f"minus {baseline}, paired by question, in points")
-        parts.append(
-            f"<table><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        rows = _rows(columns, sorted({k for one in columns for k in one.pass_at_k}))
+        caption = f"<caption>{html.escape(f'minus {baseline}, paired by question, in points')}</caption>"
+        parts.append(_grid("<td></td>", [one.name for one in columns], rows, caption, "+"))
     return "\n".join(parts)
+
+
+def _rows(
+    columns: Sequence[Estimate] | Sequence[Difference], ks: Sequence[int]
+) -> list[tuple[str, list[Statistic | None]]]:
+    """Accuracy and pass@k: (label, a value for each column)."""
+    rows: list[tuple[str, list[Statistic | None]]] = [("accuracy", [one.accuracy for one in columns])]
+    return rows + [(f"pass@{k}", [one.pass_at_k.get(k) for one in columns]) for k in ks]
+
+
+def _grid(
+    corner: str,
+    names: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[Statistic | None]]],
+    caption: str = "",
+    sign: str = "",
+) -> str:
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+    body = "".join(
+        f'<tr><th scope="row">{label}</th>{"".join(_cell(cell, sign) for cell in cells)}</tr>' for label, cells in rows
+    )
+    return f"<table>{caption}<thead><tr>{corner}{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _cell(value: Statistic | None, sign: str = "") -> str:
