@@ -19,7 +19,7 @@ launch() {
     if [ "${DRY_RUN:-0}" = 1 ]; then
         program=rlvr.launch.dry_run
     elif [ -n "${RAY_ADDRESS:-}" ]; then
-        python3 -m rlvr.cluster wait --nodes "${NNODES:-1}" --gpus-per-node "$gpus"
+        python3 -m rlvr.operate.cluster wait --nodes "${NNODES:-1}" --gpus-per-node "$gpus"
     fi
     python3 -m "$program" --config-dir=configs "$method" "${settings[@]}" "$@"
 }

@@ -23,8 +23,8 @@ from transformers import AutoTokenizer
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
 from rlvr.prompts import chat_template
-from rlvr.reward import compute_score
-from rlvr.rollout import BatchedRolloutWorker
+from rlvr.training.reward import compute_score
+from rlvr.training.rollout import BatchedRolloutWorker
 
 N = 8  # samples a prompt
 LIMIT_MS = 2.0  # a sample

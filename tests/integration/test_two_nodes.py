@@ -22,7 +22,7 @@ WATCHDOG_S = 45  # longer than any phase of the tiny run on a busy machine
 REWARD = """
 import asyncio
 from pathlib import Path
-from rlvr.reward import compute_score as grade
+from rlvr.training.reward import compute_score as grade
 
 async def compute_score(data_source, solution_str, ground_truth, extra_info=None):
     while solution_str and Path({flag!r}).exists():
@@ -65,7 +65,7 @@ class TwoNodes:
         self.worker = self.start("worker", self.address, 1)
 
     def wait(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "rlvr.cluster", "wait", "--nodes=2", "--gpus-per-node=1", *arguments]
+        command = [sys.executable, "-m", "rlvr.operate.cluster", "wait", "--nodes=2", "--gpus-per-node=1", *arguments]
         environment = self.environment | {
             "RAY_ADDRESS": self.address,
             "RLVR_NODES": f"{socket.gethostname()},absent-node",

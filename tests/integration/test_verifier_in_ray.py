@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import ray
 
-from rlvr import progress
-from rlvr.doctor import ray_worker
+from rlvr.operate.doctor import ray_worker
+from rlvr.training import progress
 
 GOLD = "\\sum_{k=1}^{n} k"  # only the symbolic layer, in its worker processes, can tell
 RIGHT, WRONG = "so \\boxed{\\sum_{k=1}^{n} (k+0)}", "so \\boxed{\\sum_{k=1}^{n} k^2}"

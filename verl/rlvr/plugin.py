@@ -1,21 +1,21 @@
 """Every name that this project registers with verl and vLLM, on one page.
 
 Loaded in every process by ``import verl`` through the entry-point group ``verl.plugins``. verl swallows errors of plugins, so
-:func:`missing_registrations` lets the driver prove that this page ran (:mod:`rlvr.preflight`), and choosing the trainer by name
-proves it in the process that trains.
+:func:`missing_registrations` lets the driver prove that this page ran (:mod:`rlvr.launch.preflight`), and choosing the trainer
+by name proves it in the process that trains.
 
 | what | name in the configuration | code |
 | --- | --- | --- |
-| advantage estimator | ``algorithm.adv_estimator=psr_nsr`` | rlvr/advantages |
-| policy loss | ``actor_rollout_ref.actor.policy_loss.loss_mode=decomposed`` | rlvr/policy_loss.py |
-| trainer | ``trainer.v1.trainer_mode=decomposed`` | rlvr/trainer.py |
-| sample selection | ``trainer.v1.sampler.custom_sampler`` = pkg://rlvr.sampler, SelectingReplayBuffer | rlvr/sampler.py |
-| rollouts | ``actor_rollout_ref.rollout.agent.agent_loop_manager_class`` = rlvr.rollout.BatchedRolloutManager | rlvr/rollout.py |
-| vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/vllm_server.py |
-| reward | ``reward.custom_reward_function`` = pkg://rlvr.reward, compute_score | rlvr/reward.py |
+| advantage estimator | ``algorithm.adv_estimator=psr_nsr`` | rlvr/methods |
+| policy loss | ``actor_rollout_ref.actor.policy_loss.loss_mode=decomposed`` | rlvr/methods/policy_loss.py |
+| trainer | ``trainer.v1.trainer_mode=decomposed`` | rlvr/training/trainer.py |
+| sample selection | ``trainer.v1.sampler.custom_sampler`` | rlvr/training/sampler.py |
+| rollouts | ``actor_rollout_ref.rollout.agent.agent_loop_manager_class`` | rlvr/training/rollout.py |
+| vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/training/vllm_server.py |
+| reward | ``reward.custom_reward_function`` | rlvr/training/reward.py |
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
 | token budgets | ``${token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
-| validation before Ray | ``hydra.callbacks.preflight`` | rlvr/preflight.py |
+| validation before Ray | ``hydra.callbacks.preflight`` | rlvr/launch/preflight.py |
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
 | Ray workers forked from one process | ``hydra.callbacks.forkserver`` | rlvr/cpu/forkserver.py |
 | vLLM's engine in the server's process | ``…rollout.engine_kwargs.vllm.distributed_executor_backend=uni`` | rlvr/cpu/inprocess.py |
@@ -37,8 +37,8 @@ from rlvr.launch import tokens
 
 @wrapt.when_imported("verl.trainer.ppo.core_algos")
 def register_advantage_and_loss(core_algos: ModuleType) -> None:
-    from rlvr.advantages.psr_nsr import compute_psr_nsr_advantage
-    from rlvr.policy_loss import compute_policy_loss_decomposed
+    from rlvr.methods.policy_loss import compute_policy_loss_decomposed
+    from rlvr.training.advantage import compute_psr_nsr_advantage
 
     core_algos.register_adv_est("psr_nsr")(compute_psr_nsr_advantage)
     core_algos.register_policy_loss("decomposed")(compute_policy_loss_decomposed)
@@ -46,13 +46,13 @@ def register_advantage_and_loss(core_algos: ModuleType) -> None:
 
 @wrapt.when_imported("verl.trainer.ppo.v1.trainer_sync")
 def register_trainer(_: ModuleType) -> None:
-    importlib.import_module("rlvr.trainer")
+    importlib.import_module("rlvr.training.trainer")
 
 
 @wrapt.when_imported("verl.workers.rollout.replica")
 def register_vllm_server(replica: ModuleType) -> None:
     def load() -> type:
-        from rlvr.vllm_server import BatchedVLLMReplica
+        from rlvr.training.vllm_server import BatchedVLLMReplica
 
         return BatchedVLLMReplica
 

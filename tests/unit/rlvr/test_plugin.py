@@ -13,7 +13,7 @@ from verl.plugin.platform import PlatformRegistry
 import verl.utils.distributed, verl.utils.model
 print(json.dumps({
     "plugin": "rlvr.plugin" in sys.modules,
-    "trainer_imported": "rlvr.trainer" in sys.modules,
+    "trainer_imported": "rlvr.training.trainer" in sys.modules,
     "cpu_imported": [name for name in sys.modules if name.startswith("rlvr.cpu.")],
     "platforms": PlatformRegistry.registered_names(),
     "patched": [f.__name__ for f in (verl.utils.distributed.initialize_global_process_group_ray,

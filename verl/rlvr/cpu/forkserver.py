@@ -35,11 +35,11 @@ from rlvr.heap import freeze_heap
 
 # What the workers of a run import: the trainer, the training worker, the rollout worker, the vLLM server with its engine.
 PRELOADED = (
-    "rlvr.trainer",
-    "rlvr.rollout",
+    "rlvr.training.trainer",
+    "rlvr.training.rollout",
     "verl.workers.engine_workers",
     "verl.workers.engine.fsdp.transformer_impl",
-    "rlvr.vllm_server",
+    "rlvr.training.vllm_server",
     "rlvr.cpu.inprocess",
     "vllm.v1.worker.cpu_worker",
     "vllm.model_executor.models.qwen2",

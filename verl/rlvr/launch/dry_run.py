@@ -19,8 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr import preflight
-from rlvr.launch import advice, memory, shapes, validate
+from rlvr.launch import advice, memory, preflight, shapes, validate
 from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
 
 

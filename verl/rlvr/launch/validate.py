@@ -113,7 +113,7 @@ def engine_config(config: DictConfig) -> Any:
     from vllm.platforms import current_platform
     from vllm.usage.usage_lib import UsageContext
 
-    from rlvr.vllm_server import BatchedVLLMServer
+    from rlvr.training.vllm_server import BatchedVLLMServer
 
     class ArgumentsOnly(BatchedVLLMServer):
         """The server up to the point where it would start the engine."""

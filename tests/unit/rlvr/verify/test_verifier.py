@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rlvr.reward import compute_score
+from rlvr.training.reward import compute_score
 from rlvr.verify import Policy, UnknownDataSource, Verifier, stamp, verifier_for
 from rlvr.verify.verifiers import MATH
 

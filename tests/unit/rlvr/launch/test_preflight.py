@@ -1,0 +1,195 @@
+"""Bad input is named in one line each, before Ray starts. The driver's exit code is tested in tests/integration."""
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
+
+from rlvr.launch import preflight
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Compose a configuration that passes, on a data set and model folder of a few bytes."""
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    row = {
+        "data_source": "rlvr/countdown",
+        "prompt": [{"role": "user", "content": "1,2->3"}],
+        "reward_model": {"ground_truth": {"question": "1,2->3", "target": "3"}, "style": "rule"},
+    }
+    data = tmp_path / "data.parquet"
+    pd.DataFrame([row] * 4).to_parquet(data)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+
+    def make(*overrides: str, name: str = "psr_nsr"):
+        base = [
+            f"data.train_files={data}",
+            f"data.val_files={data}",
+            f"actor_rollout_ref.model.path={model}",
+            "data.train_batch_size=4",
+            "trainer.experiment_name=test",
+        ]
+        import verl.trainer.config
+
+        verl_configs = verl.trainer.config.__path__[0]
+        with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+            return compose(name, [f"hydra.searchpath=[file://{verl_configs}]", *base, *overrides])
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["psr_nsr", "grpo", "ppo"])
+def test_what_we_ship_passes(config, name):
+    assert preflight.check(config(name=name)) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("algorithm.adv_estimator=nope", "algorithm.adv_estimator=nope"),
+        ("algorithm.advantage=neutral", "algorithm.advantage=neutral"),
+        ("algorithm.sample_selection=keep", "algorithm.sample_selection=keep"),
+        ("algorithm.positive_advantage_weight=-0.1", "algorithm.positive_advantage_weight=-0.1"),
+        ("algorithm.positive_advantage_weight=lots", "algorithm.positive_advantage_weight=lots"),
+        ("algorithm.positive_advantage_weight=nan", "algorithm.positive_advantage_weight=nan"),
+        ("algorithm.positive_advantage_weight=true", "algorithm.positive_advantage_weight=True"),
+        ("algorithm.positive_learning_weight=0.5", "acts on the loss of GRPO and PPO"),
+        ("trainer.v1.trainer_mode=sync", "trainer.v1.trainer_mode=sync"),
+        ("actor_rollout_ref.rollout.agent.agent_loop_manager_class=null", "reward.num_workers=0"),
+        ("actor_rollout_ref.rollout.multi_turn.enable=true", "reward.num_workers=0, but with multi_turn"),
+        ("trainer.v1.sampler.custom_sampler.path=null", "pkg://rlvr.training.sampler"),
+        ("trainer.device=cuda", "VERL_PLATFORM=cpu"),
+        ("data.train_files=/no/such.parquet", "/no/such.parquet does not exist"),
+        ("data.val_files=[/no/such.parquet]", "data.val_files: /no/such.parquet does not exist"),
+        ("data.train_batch_size=5", "hold only 4 questions"),
+        ("data.prompt_template_type=nope", "data.prompt_template_type=nope is unknown"),
+        ("actor_rollout_ref.model.path=/no/such/model", "/no/such/model does not exist"),
+        ("actor_rollout_ref.model.path=data/no/model", "data/no/model does not exist"),
+        ("reward.custom_reward_function.name=nope", "reward.custom_reward_function"),
+        ("trainer.max_actor_ckpt_to_keep=1", "trainer.max_actor_ckpt_to_keep=1"),
+        ("trainer.watchdog.timeout_s=0", "trainer.watchdog.timeout_s=0"),
+        ("trainer.watchdog.timeout_s=soon", "trainer.watchdog.timeout_s=soon"),
+    ],
+)
+def test_one_line_names_the_problem(config, override, named):
+    problems = preflight.check(config(override))
+    assert len(problems) == 1, problems
+    assert named in problems[0]
+    assert "\n" not in problems[0]
+
+
+def test_several_problems_are_all_named(config):
+    problems = preflight.check(config("algorithm.advantage=neutral", "data.train_files=/no/such.parquet"))
+    assert len(problems) == 2
+
+
+def test_gpu_config_without_a_gpu(config, monkeypatch):
+    import torch
+
+    composed = config("trainer.device=cuda")
+    monkeypatch.delenv("VERL_PLATFORM")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (problem,) = preflight.check_gpu(composed)
+    assert "no GPU" in problem
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")  # the GPUs may be elsewhere
+    assert list(preflight.check_gpu(composed)) == []
+
+
+def test_cpu_must_be_chosen(config, monkeypatch):
+    composed = config()
+    monkeypatch.delenv("VERL_PLATFORM")
+    (problem,) = preflight.check_device(composed)
+    assert "VERL_PLATFORM=cpu" in problem
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ([{"data_source": "x", "reward_model": {"ground_truth": "1"}}], "no column 'prompt'"),
+        ([{"prompt": [{"role": "user", "content": "?"}], "data_source": "x"}], "no column 'reward_model'"),
+        (
+            [{"prompt": "1+1", "data_source": "x", "reward_model": {"ground_truth": "1"}}],
+            "must be a list of messages",
+        ),
+        (
+            [{"prompt": [{"role": "user", "content": "?"}], "data_source": "x", "reward_model": {"style": "rule"}}],
+            "must be a record with 'ground_truth'",
+        ),
+    ],
+)
+def test_malformed_columns(config, tmp_path, rows, named):
+    file = tmp_path / "bad.parquet"
+    pd.DataFrame(rows * 4).to_parquet(file)
+    problems = preflight.check(config(f"data.train_files={file}"))
+    assert any(named in problem and str(file) in problem for problem in problems), problems
+
+
+def test_a_file_that_is_not_parquet(config, tmp_path):
+    file = tmp_path / "bad.parquet"
+    file.write_text("not parquet")
+    problems = preflight.check(config(f"data.train_files={file}"))
+    assert len(problems) == 1 and str(file) in problems[0] and "cannot be read" in problems[0]
+
+
+def test_a_file_without_rows(config, tmp_path):
+    file = tmp_path / "empty.parquet"
+    pd.DataFrame({"prompt": []}).to_parquet(file)
+    problems = preflight.check(config(f"data.train_files={file}"))
+    assert problems and all(str(file) in problem for problem in problems)
+
+
+def test_a_check_that_breaks_does_not_let_the_run_go_on(config, monkeypatch):
+    def broken(_):
+        raise RuntimeError
+
+    monkeypatch.setattr(preflight, "check", broken)
+    with pytest.raises(SystemExit) as exit_info:
+        preflight.Preflight().on_run_start(config())
+    assert exit_info.value.code not in (0, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("return 0.5", "0.5: a verifiable reward is 0 or 1"),
+        ("return {'score': -1.0}", "-1.0: a verifiable reward is 0 or 1"),
+        ("raise KeyError('target')", "KeyError"),
+    ],
+)
+def test_a_reward_that_is_not_0_or_1_names_the_data_source(config, tmp_path, body, named):
+    function = tmp_path / "reward.py"
+    function.write_text(f"def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    {body}\n")
+    composed = config(f"reward.custom_reward_function.path={function}")
+    (problem,) = preflight.check(composed)
+    assert named in problem and "'rlvr/countdown'" in problem
+
+
+def test_an_unknown_data_source_is_named(config, tmp_path):
+    row = {
+        "data_source": "nobody/knows",
+        "prompt": [{"role": "user", "content": "?"}],
+        "reward_model": {"ground_truth": "1"},
+    }
+    file = tmp_path / "unknown.parquet"
+    pd.DataFrame([row] * 4).to_parquet(file)
+    (problem,) = preflight.check(config(f"data.train_files={file}"))
+    assert "'nobody/knows'" in problem
+
+
+def test_an_empty_reward_path_is_upstreams_business(config):
+    composed = config()
+    with open_dict(composed):
+        composed.reward.num_workers = 1
+        composed.reward.custom_reward_function.path = None
+    assert preflight.check(composed) == []
+
+
+def test_the_callback_exits_with_2(config, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        preflight.Preflight().on_run_start(config("algorithm.advantage=neutral"))
+    assert exit_info.value.code == 2
+    assert capsys.readouterr().err.startswith("config error: algorithm.advantage=neutral")

@@ -1,0 +1,219 @@
+"""Every check's lines from made-up findings; the real machine is checked in tests/integration."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rlvr.operate.doctor import __main__ as doctor
+from rlvr.operate.doctor import exit_code, gpus, green, host, ray_worker, red, run, software, yellow
+from rlvr.operate.doctor.host import GIB
+from rlvr.operate.doctor.software import Import
+
+
+def levels(findings) -> list[str]:
+    found = list(findings)
+    assert all(bool(one.remedy) == (one.level != "green") for one in found), "what is not green has a remedy"
+    return [one.level for one in found]
+
+
+# ---- the machine
+
+
+def test_the_container_s_memory(tmp_path):
+    (tmp_path / "memory.max").write_text("1073741824\n")
+    assert host.memory_bytes(tmp_path) == GIB
+
+
+@pytest.mark.parametrize(
+    ("host_cpus", "allowed_cpus", "ray_default", "num_cpus", "gpu_count", "level"),
+    [
+        (192, 8, 192, None, 1, "red"),  # frozen after "Started a local Ray instance"
+        (192, 8, 192, 16, 1, "green"),
+        (192, 192, 192, None, 8, "yellow"),
+        (64, 64, 64, None, 8, "green"),
+        (16, 16, 16, None, 8, "red"),  # the placement group would wait forever
+        (64, 64, 64, 16, 8, "red"),
+    ],
+)
+def test_ray_s_cpus(host_cpus, allowed_cpus, ray_default, num_cpus, gpu_count, level):
+    assert levels(host.check_ray_cpus(host_cpus, allowed_cpus, ray_default, num_cpus, gpu_count)) == [level]
+
+
+@pytest.mark.parametrize(
+    ("findings", "level"),
+    [
+        (host.check_python((3, 11)), "green"),
+        (host.check_python((3, 13)), "red"),
+        (host.check_memory(512 * GIB, True), "green"),
+        (host.check_memory(4 * GIB, False), "yellow"),
+        (host.check_shared_memory(64 * GIB, True), "green"),
+        (host.check_shared_memory(64 * 2**20, True), "red"),  # Docker's default
+        (host.check_shared_memory(64 * 2**20, False), "yellow"),
+        (host.check_shared_memory(4 * GIB, True), "yellow"),
+        (host.check_file_descriptors(256, 256, False), "red"),
+        (host.check_file_descriptors(20000, 20000, True), "yellow"),
+        (host.check_file_descriptors(20000, 20000, False), "green"),
+        (host.check_disk("disk", "runs", GIB, 100 * GIB), "red"),
+        (host.check_disk("disk", "runs", 30 * GIB, 1000 * GIB), "yellow"),
+        (host.check_disk("disk", "runs", 500 * GIB, 1000 * GIB), "green"),
+    ],
+)
+def test_the_machine(findings, level):
+    assert levels(findings) == [level]
+
+
+# ---- GPUs
+
+LISTED = "0, NVIDIA H100 80GB HBM3, 81559, 4, 570.124.06\n1, NVIDIA H100 80GB HBM3, 81559, 40000, 570.124.06\n"
+HEADER = "| NVIDIA-SMI 570.124.06   Driver Version: 570.124.06   CUDA Version: 12.8  |"
+
+
+def test_nvidia_smi_s_output():
+    driver = gpus.parse(LISTED, HEADER)
+    assert driver.cuda == (12, 8)
+    assert [gpu.memory_used for gpu in driver.gpus] == [4, 40000]
+    assert gpus.parse("0, NVIDIA GB10, [N/A], [N/A], 580.1\n", "").gpus[0].memory_total == 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "wanted", "found"),
+    [
+        (None, None, ["green"]),
+        (None, 8, ["red"]),
+        (gpus.Driver(error="NVIDIA-SMI has failed"), 1, ["red"]),
+        (gpus.parse(LISTED, HEADER), 2, ["green", "yellow"]),  # one is in use
+        (gpus.parse(LISTED.splitlines()[0], HEADER), 8, ["red"]),
+        (gpus.parse(LISTED.splitlines()[0] + "\n1, NVIDIA L4, 23034, 1, 570.124.06", HEADER), 2, ["green", "yellow"]),
+    ],
+)
+def test_gpus(driver, wanted, found):
+    assert levels(gpus.check(driver, wanted)) == found
+
+
+# ---- software
+
+
+def test_an_import_in_a_process_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "fine_module.py").write_text("__version__ = '1.2'\n")
+    (tmp_path / "mismatched.py").write_text("raise ImportError('undefined symbol: _ZN3c10')\n")
+    (tmp_path / "crashes.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert software.probe("fine_module") == Import({"version": "1.2"})
+    assert software.probe("mismatched").error == "ImportError: undefined symbol: _ZN3c10"
+    assert software.probe("crashes").error == "import was killed by signal 11"
+    assert "No module named" in software.probe("absent_module").error
+
+
+@pytest.mark.parametrize(
+    ("torch", "driver_cuda", "level"),
+    [
+        ({"version": "2.11.0", "cuda": "12.8", "sees": 8}, (12, 8), "green"),
+        ({"version": "2.11.0", "cuda": "13.0", "sees": 0}, (12, 8), "red"),
+        ({"version": "2.11.0", "cuda": "12.9", "sees": 8}, (12, 8), "yellow"),
+        ({"version": "2.11.0", "cuda": "12.8", "sees": 0}, (12, 8), "red"),
+        ({"version": "2.13.0+cpu", "cuda": None, "sees": 0}, (12, 8), "red"),
+    ],
+)
+def test_torch_and_the_driver(torch, driver_cuda, level):
+    assert levels(software.check_cuda(Import(torch), driver_cuda)) == [level]
+
+
+def test_flash_attention_that_does_not_match_is_red(monkeypatch):
+    monkeypatch.setattr(software, "requirements", dict)
+    imports = {
+        "torch": Import({"version": "2.11.0", "cuda": "12.8", "sees": 8}),
+        "flash_attn": Import({}, "ImportError: undefined symbol: _ZN3c10"),
+    }
+    lines = list(software.check(imports, True, (12, 8)))
+    (flash,) = [line for line in lines if line.check == "flash_attn"]
+    assert flash.level == "red" and "another torch" in flash.remedy
+    assert exit_code(lines) == 1
+
+
+def test_versions_that_do_not_fit():
+    wanted = {
+        "vllm": ["torch==2.11.0", "transformers>=5,<5.11", 'numpy>=9; extra == "more"', "absent==1"],
+        "verl": ["ray>=2.41"],
+    }
+    versions = {"torch": "2.11.0+cu128", "transformers": "5.12.0", "numpy": "2.0", "ray": "2.60.0"}
+    assert software.broken_pins(wanted, versions) == ["vllm needs transformers<5.11,>=5, installed is 5.12.0"]
+
+
+# ---- the worker and the run
+
+
+def record(**changes) -> dict:
+    return {
+        "host": "a",
+        "plugin": True,
+        "missing": [],
+        "grades": [True, False],
+        "versions": {"verl": "0.9.1"},
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("records", "error", "found"),
+    [
+        ([record()], "", ["green", "green"]),
+        ([], "Ray did not run a task within 300 s", ["red"]),
+        ([record(plugin=False)], "", ["red", "green"]),
+        ([record(missing=["policy loss decomposed"])], "", ["red", "green"]),
+        ([record(grades=[False, False])], "", ["green", "red"]),
+        ([record(), record(host="b", versions={"verl": "0.8.0"})], "", ["green"] * 4 + ["red"]),
+    ],
+)
+def test_ray_workers(records, error, found):
+    assert levels(ray_worker.check(records, error)) == found
+
+
+def test_a_model_that_cannot_be_read(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    assert levels(run.check_model(str(tmp_path))) == ["red"]
+    assert levels(run.check_model("nobody/has-this-model")) == ["yellow"]
+    assert levels(run.check_model("/nowhere")) == []  # the run's own check names it
+
+
+def test_the_planned_run_is_checked(monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    config = doctor.planned("psr_nsr", ["data.train_files=/no/such.parquet", "actor_rollout_ref.model.path=/no/model"])
+    lines = list(run.check(config))
+    assert {line.level for line in lines} == {"red"}
+    text = " ".join(line.message for line in lines)
+    assert "/no/such.parquet does not exist" in text and "/no/model does not exist" in text
+
+
+def test_an_unknown_setting_is_a_red_line():
+    lines = list(doctor.findings("psr_nsr", ["machine=nope"], with_ray=False))
+    assert levels(lines) == ["red"] and "nope" in lines[0].message
+
+
+# ---- the whole
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([green("a", "fine")], 0),
+        ([green("a", "fine"), yellow("b", "so-so", "look")], 0),
+        ([red("c", "bad", "mend it")], 1),
+    ],
+)
+def test_exit_code_and_output(monkeypatch, capsys, lines, code):
+    monkeypatch.setattr(doctor, "findings", lambda *_: iter(lines))
+    assert doctor.main([]) == code
+    said = capsys.readouterr().out
+    assert all(line.message in said and line.remedy in said for line in lines)
+    assert doctor.main(["--json"]) == code
+    assert [json.loads(text)["level"] for text in capsys.readouterr().out.splitlines()] == [
+        line.level for line in lines
+    ]
+
+
+def test_the_command_is_there():
+    result = subprocess.run(
+        [sys.executable, "-m", "rlvr.operate.doctor", "--help"], capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0 and "--no-ray" in result.stdout

@@ -1,0 +1,119 @@
+"""What is missing from a cluster is named; two real nodes are in tests/integration/test_two_nodes.py."""
+
+import os
+import stat
+import subprocess
+
+import pytest
+from omegaconf import OmegaConf
+
+from rlvr.operate import cluster
+from tests.conftest import ROOT
+
+
+def record(host: str, gpus: float = 8, alive: bool = True) -> dict:
+    """As ``ray.nodes()`` gives it."""
+    return {
+        "NodeID": f"id-{host}",
+        "NodeManagerHostname": host,
+        "NodeManagerAddress": f"10.0.0.{len(host)}",
+        "Alive": alive,
+        "Resources": {"CPU": 64.0, "GPU": gpus},
+    }
+
+
+def test_nothing_is_missing():
+    nodes = cluster.read_nodes([record("a"), record("bb")])
+    assert cluster.missing(nodes, 2, 8, ["a", "bb"]) is None
+    assert cluster.describe(nodes) == "  a (10.0.0.1): 64 CPUs, 8 GPUs\n  bb (10.0.0.2): 64 CPUs, 8 GPUs"
+
+
+def test_missing_nodes_are_named_by_count_and_name():
+    nodes = cluster.read_nodes([record("a"), record("bb", alive=False)])
+    said = cluster.missing(nodes, 3, 8, ["a.domain", "bb", "ccc"])
+    assert said == "2 of 3 nodes with 8 GPUs are missing; not there: bb, ccc"
+
+
+def test_a_node_with_too_few_gpus_is_named():
+    nodes = cluster.read_nodes([record("a"), record("bb", gpus=4)])
+    assert cluster.missing(nodes, 2, 8, []) == "1 of 2 nodes with 8 GPUs are missing; too few GPUs: bb (4 GPUs)"
+
+
+def test_names_by_hand_or_from_slurm(monkeypatch, tmp_path):
+    monkeypatch.delenv("RLVR_NODES", raising=False)
+    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
+    assert cluster.promised_names() == []
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[1-2]" ] && printf "n1\\nn2\\n"\n')
+    scontrol.chmod(scontrol.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "n[1-2]")
+    assert cluster.promised_names() == ["n1", "n2"]
+    monkeypatch.setenv("RLVR_NODES", "x, y")
+    assert cluster.promised_names() == ["x", "y"]
+
+
+@pytest.mark.parametrize(("address", "named"), [("ray://10.0.0.1:10001", "HOST:PORT"), ("10.0.0.1", "HOST:PORT")])
+def test_an_address_of_another_kind(monkeypatch, capsys, address, named):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert cluster.main(["wait", "--nodes=2", "--gpus-per-node=8", "--timeout=0"]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_head_that_does_not_answer(monkeypatch, capsys):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    assert cluster.main(["wait", "--nodes=2", "--gpus-per-node=8", "--timeout=0"]) == 2
+    assert "nobody answers at RAY_ADDRESS=127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_commands_that_start_nodes():
+    head = cluster.start_command("head", "10.0.0.1", 6379, None, 8, ["--temp-dir=/x"])
+    assert {"--head", "--block", "--port=6379", "--num-gpus=8", "--dashboard-host=127.0.0.1", "--temp-dir=/x"} <= {
+        *head
+    }
+    (cpus,) = (int(word.split("=")[1]) for word in head if word.startswith("--num-cpus="))
+    assert cpus >= 8 * 3 + 1, "verl reserves three a GPU and one for the trainer"
+    worker = cluster.start_command("worker", "10.0.0.1", 6379, 4, None, [])
+    assert "--address=10.0.0.1:6379" in worker and "--num-cpus=4" in worker and "--head" not in worker
+    assert "--address=10.0.0.1:7000" in cluster.start_command("worker", "10.0.0.1:7000", 6379, 4, None, [])
+
+
+@pytest.mark.parametrize(("address", "kept"), [(None, True), ("local", True), ("10.0.0.1:6379", False)])
+def test_a_run_brings_no_resources_into_a_cluster(monkeypatch, address, kept):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    config = OmegaConf.create({"ray_kwargs": {"ray_init": {"num_cpus": 16, "num_gpus": 1, "include_dashboard": False}}})
+    OmegaConf.set_struct(config, True)
+    cluster.JoinCluster().on_run_start(config)
+    assert ("num_cpus" in config.ray_kwargs.ray_init) == ("num_gpus" in config.ray_kwargs.ray_init) == kept
+    assert "include_dashboard" in config.ray_kwargs.ray_init
+
+
+def test_slurm_starts_a_head_the_workers_and_the_launcher(tmp_path):
+    """With stand-ins for Slurm's commands that write down what they are asked."""
+    said = tmp_path / "said"
+    stand_ins = {
+        "scontrol": 'printf "n1\\nn2\\nn3\\n"',
+        "srun": f'echo "srun $*" >> {said}; case "$*" in *ip*|*hostname*) echo 10.1.1.1;; *ray_cluster*) exec sleep 30;; esac',
+        "launcher.sh": f"until [ $(grep -c ray_cluster {said}) = 3 ]; do sleep 0.1; done; "
+        f'echo "launcher $* RAY_ADDRESS=$RAY_ADDRESS NNODES=$NNODES" >> {said}; exit 75',
+    }
+    for name, body in stand_ins.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_JOB_NODELIST": "n[1-3]",
+        "SLURM_JOB_ID": "7",
+        "SLURM_NNODES": "3",
+        "SLURM_SUBMIT_DIR": str(ROOT),
+    }
+    command = ["bash", str(ROOT / "scripts" / "slurm.sbatch"), str(tmp_path / "launcher.sh"), "key=value"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 75, "the launcher's exit code is the job's"
+    lines = said.read_text().splitlines()
+    assert any("ray_cluster head 10.1.1.1" in line and "--nodelist=n1" in line for line in lines)
+    assert sum("ray_cluster worker 10.1.1.1:" in line for line in lines) == 2
+    (launched,) = [line for line in lines if line.startswith("launcher")]
+    assert "key=value" in launched and "NNODES=3" in launched and "RAY_ADDRESS=10.1.1.1:" in launched

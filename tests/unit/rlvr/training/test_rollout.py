@@ -1,0 +1,139 @@
+"""Batched rollouts: what is sent, what falls back to upstream's workers, and how long answers may be. No engine is started."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tensordict import NonTensorData, NonTensorStack, TensorDict
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+from rlvr.training.rollout import BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
+from rlvr.training.vllm_server import BatchedVLLMServer, generation
+
+
+def config(**changes):
+    composed = OmegaConf.create(
+        {
+            "actor_rollout_ref": {
+                "rollout": {
+                    "name": "vllm",
+                    "multi_turn": {"enable": False},
+                    "agent": {"default_agent_loop": "single_turn_agent"},
+                    "enable_rollout_routing_replay": False,
+                    "full_determinism": False,
+                },
+                "model": {"lora_rank": 0, "lora": {"rank": 0}, "mtp": {"enable_rollout": False}},
+            },
+            "reward": {
+                "custom_reward_function": {"path": "pkg://rlvr.training.reward"},
+                "reward_model": {"enable": False},
+                "reward_manager": {"name": "naive"},
+            },
+            "distillation": {"enabled": False},
+        }
+    )
+    for key, value in changes.items():
+        OmegaConf.update(composed, key.replace("__", "."), value)
+    return composed
+
+
+def test_single_turn_tasks_are_batched():
+    assert needs_upstream(config()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"actor_rollout_ref__rollout__name": "sglang"}, "sglang"),
+        ({"actor_rollout_ref__rollout__multi_turn__enable": True}, "multi_turn"),
+        ({"actor_rollout_ref__rollout__agent__default_agent_loop": "tool_agent"}, "multi_turn"),
+        ({"actor_rollout_ref__model__lora_rank": 8}, "LoRA"),
+        ({"reward__custom_reward_function__path": None}, "reward function"),
+        ({"reward__reward_model__enable": True}, "reward model"),
+        ({"reward__reward_manager__name": "dapo"}, "reward manager"),
+        ({"actor_rollout_ref__rollout__full_determinism": True}, "determinism"),
+    ],
+)
+def test_what_needs_an_agent_loop_a_sample_goes_to_upstream(change, reason):
+    assert reason in needs_upstream(config(**change))
+
+
+def test_rows_of_a_batch():
+    batch = TensorDict(
+        {
+            "uid": NonTensorStack("a", "b"),
+            "reward_model": NonTensorStack({"ground_truth": 1}, {"ground_truth": 2}),
+            "dummy_tensor": torch.tensor([[0], [1]], dtype=torch.uint8),
+        },
+        batch_size=2,
+    )
+    batch["global_steps"] = NonTensorData(3, batch_size=[2])
+    rows = split_rows(batch)
+    assert [row["uid"] for row in rows] == ["a", "b"]
+    assert [row["reward_model"] for row in rows] == [{"ground_truth": 1}, {"ground_truth": 2}]
+    assert [row["global_steps"] for row in rows] == [3, 3]
+    assert rows[1]["dummy_tensor"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("prompt_length", "max_prompt_length", "budget"),
+    [
+        (4, 16, 40),  # the answer's own limit
+        (20, 16, 36),  # what prompt and answer may have together
+        (60, 64, 4),  # what the model's context leaves
+    ],
+)
+def test_response_budget(prompt_length, max_prompt_length, budget):
+    lengths = SimpleNamespace(max_model_len=64, prompt_length=max_prompt_length, response_length=40)
+    server = SimpleNamespace(config=lengths)
+    assert BatchedVLLMServer._response_budget(server, prompt_length) == budget
+
+
+def test_a_prompt_that_fills_the_context_is_an_error():
+    server = SimpleNamespace(config=SimpleNamespace(max_model_len=64, prompt_length=64, response_length=40))
+    with pytest.raises(ValueError, match="max_model_len=64"):
+        BatchedVLLMServer._response_budget(server, 64)
+
+
+def test_log_probs_are_those_of_the_sampled_tokens():
+    at = [{5: SimpleNamespace(logprob=-0.5), 9: SimpleNamespace(logprob=-2.0)}, {7: SimpleNamespace(logprob=-0.1)}]
+    assert generation(SimpleNamespace(token_ids=(5, 7), logprobs=at)) == ([5, 7], [-0.5, -0.1])
+    assert generation(SimpleNamespace(token_ids=(5, 7), logprobs=None)) == ([5, 7], None)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async", "number"])
+def test_rewards_are_asked_for_as_upstream_does(kind):
+    """Synchronous and asynchronous functions; a record or a bare number."""
+    seen = {}
+
+    def sync(**arguments):
+        seen.update(arguments)
+        return 1.0 if kind == "number" else {"score": 1.0, "acc": 1.0, "pred": "3"}
+
+    async def as_async(**arguments):
+        return sync(**arguments)
+
+    worker = SimpleNamespace(compute_score=as_async if kind == "async" else sync)
+    prompt = {"data_source": "x", "reward_model": {"ground_truth": {"target": "3"}}, "extra_info": {"index": 0}}
+    score, extra = asyncio.run(BatchedRolloutWorker._grade(worker, prompt, "text"))
+    assert score == 1.0
+    assert extra == ({"acc": 1.0} if kind == "number" else {"score": 1.0, "acc": 1.0, "pred": "3"})
+    assert seen["solution_str"] == "text" and seen["ground_truth"] == {"target": "3"}
+    assert (
+        seen["extra_info"]["index"] == 0 and "index" in prompt["extra_info"] and "num_turns" not in prompt["extra_info"]
+    )
+
+
+def test_what_samples_share_is_wrapped_once_and_read_back_as_it_was():
+    prompt = {"raw_prompt": [{"role": "user", "content": "q"}], "uid": "a"}
+    rows = [prompt | {"session_id": i, "responses": torch.arange(i + 1), "extra": {"acc": float(i)}} for i in range(3)]
+    wrapped = wrap_once(rows)
+    assert len({id(row["raw_prompt"]) for row in wrapped}) == 1
+    assert len({id(row["extra"]) for row in wrapped}) == 3
+    stored = list_of_dict_to_tensordict(wrapped)
+    plain = list_of_dict_to_tensordict(rows)
+    for name in ("raw_prompt", "uid", "session_id", "extra"):
+        assert list(stored[name]) == list(plain[name])
+    assert all(torch.equal(a, b) for a, b in zip(stored["responses"].unbind(), plain["responses"].unbind()))

@@ -1,0 +1,98 @@
+"""The arithmetic of the trainer's mini-batches; what it does on an engine is tested in tests/integration."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from rlvr.training.trainer import DecomposedTrainer, needs_old_log_probs, tensor_fields, trainer_base
+
+
+def trainer(kept: int, use_critic: bool = False) -> DecomposedTrainer:
+    """A trainer without an engine: 4 questions × 8 samples a full mini-batch."""
+    bare = DecomposedTrainer.__new__(DecomposedTrainer)
+    bare.config = OmegaConf.create(
+        {
+            "actor_rollout_ref": {"actor": {"ppo_mini_batch_size": 4}, "rollout": {"n": 8}},
+            "critic": {"ppo_mini_batch_size": 4},
+            "trainer": {"critic_warmup": 0},
+        }
+    )
+    bare.use_critic = use_critic
+    bare.global_steps = 1
+    bare.mini_batches = math.ceil(kept / bare._mini_batch_samples())
+    return bare
+
+
+@given(st.integers(1, 4096), st.sampled_from([1, 2, 4, 8]))
+def test_padding_is_less_than_one_sample_a_worker_and_mini_batch(kept, dp_size):
+    one = trainer(kept)
+    multiple = one._get_required_batch_multiple(dp_size)
+    padded = math.ceil(kept / multiple) * multiple
+    assert padded - kept < dp_size * one.mini_batches
+    assert (padded // one.mini_batches) % dp_size == 0
+    # No mini-batch is larger than a full one, but for the rows that make it divisible by the workers.
+    assert padded // one.mini_batches <= 32 + dp_size - 1
+
+
+@pytest.mark.parametrize(("kept", "mini_batches"), [(1, 1), (32, 1), (33, 2), (128, 4), (129, 5)])
+def test_mini_batches_count_only_what_is_kept(kept, mini_batches):
+    assert trainer(kept).mini_batches == mini_batches
+
+
+def test_a_critic_needs_whole_mini_batches():
+    assert trainer(33, use_critic=True)._get_required_batch_multiple(1) == 32
+
+
+def test_workers_get_the_tensors_of_a_batch_and_nothing_else():
+    schema = {"input_ids": {"is_non_tensor": False}, "extra_fields": {"is_non_tensor": True}}
+    assert tensor_fields(schema) == ["input_ids"]
+
+
+@given(st.lists(st.integers(1, 4096), min_size=1, max_size=32), st.sampled_from([1, 2, 4]))
+def test_samples_are_balanced_as_upstream_balances_them(lengths, workers):
+    workloads = torch.tensor(lengths * workers)
+    ours = trainer_base.get_seqlen_balanced_partitions
+    assert ours(workloads, k_partitions=workers, equal_size=True) == ours.__wrapped__(
+        workloads, k_partitions=workers, equal_size=True
+    )
+
+
+ONE_UPDATE = {
+    "algorithm": {"use_kl_in_reward": False},
+    "actor_rollout_ref": {
+        "actor": {
+            "ppo_epochs": 1,
+            "calculate_entropy": False,
+            "entropy_coeff": 1e-4,
+            "policy_loss": {"loss_mode": "decomposed"},
+        },
+        "rollout": {"calculate_log_probs": False},
+    },
+}
+
+
+def test_one_update_needs_no_old_log_probs_and_a_second_one_does():
+    config = OmegaConf.create(ONE_UPDATE)
+    assert not needs_old_log_probs(config, mini_batches=1)
+    assert needs_old_log_probs(config, mini_batches=2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"actor_rollout_ref.actor.ppo_epochs": 2},
+        {"algorithm.use_kl_in_reward": True},
+        {"actor_rollout_ref.rollout.calculate_log_probs": True},
+        {"actor_rollout_ref.actor.policy_loss.loss_mode": "vanilla"},
+        {"actor_rollout_ref.actor.entropy_coeff": 0.0},  # nothing else would compute the entropy that is logged
+    ],
+)
+def test_what_reads_old_log_probs_keeps_them(change):
+    config = OmegaConf.create(ONE_UPDATE)
+    for key, value in change.items():
+        OmegaConf.update(config, key, value)
+    assert needs_old_log_probs(config, mini_batches=1)

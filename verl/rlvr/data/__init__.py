@@ -1,0 +1,1 @@
+"""Questions and their golds, in one form, wherever they come from."""

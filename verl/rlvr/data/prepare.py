@@ -1,0 +1,279 @@
+"""Bring the paper's data sets, or one's own, into the layout that launchers and evaluation read.
+
+    python -m rlvr.data.prepare                                   # or scripts/prepare_data: MATH, AIME 2025, AMC 23 from the hub
+    python -m rlvr.data.prepare --source DIR                      # the same from local copies, DIR/math/train.parquet …
+    python -m rlvr.data.prepare --own FILE.jsonl --output data/mine/train.parquet
+
+A row has ``data_source`` (which grader), ``prompt`` (messages) and ``reward_model.ground_truth`` (question and gold answer). A file
+gets its name only when it is whole and verified, so an interrupted run may simply be started again; what is there and right is not
+fetched again. Deliberately left out: filtering, deduplication and shuffling; training shuffles.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rlvr.verify.verifiers import OWN
+
+MOST_ERRORS = 20
+
+
+class DataError(ValueError):
+    """The data is not what it should be; names the file, the row and what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of the paper's data: its hub id and split, number of questions, and the :func:`checksum` of its content."""
+
+    path: str
+    hub_id: str
+    split: str
+    rows: int
+    sha256: str
+
+
+PARTS = (
+    Part(
+        "math/train.parquet",
+        "TianHongZXY/MATH",
+        "train",
+        7500,
+        "20e7f6a996fc574ca9f8d03af041d50fa76f8c104c2f8b61f26aaffe6c89ba0a",
+    ),
+    Part(
+        "math/test.parquet",
+        "TianHongZXY/MATH",
+        "test",
+        5000,
+        "511f49d48c39ba75ccf50e2751c74b539da805941b9319eb365d1ed50f21d391",
+    ),
+    Part(
+        "aime2025/test.parquet",
+        "TianHongZXY/AIME2025",
+        "test",
+        30,
+        "d3637f0c7d5229faa53dd52f0863b13f9fe2d7137828e02fdc8bceb8b97171e5",
+    ),
+    Part(
+        "amc23/test.parquet",
+        "TianHongZXY/amc23",
+        "test",
+        40,
+        "7ff1840ec4611979094586a071159dec398e90b791c7b0df679588337487d315",
+    ),
+)
+
+
+def checksum(table: pa.Table) -> str:
+    """SHA-256 of the content that a run sees: data source, prompt and ground truth of every row, in order.
+
+    Not of the file's bytes, which depend on who wrote the parquet; other columns (level, url …) do not count.
+
+    Raises:
+        DataError: if a column is missing.
+    """
+    wanted = ("data_source", "prompt", "reward_model")
+    absent = [name for name in wanted if name not in table.column_names]
+    if absent:
+        raise DataError(f"no column {', '.join(absent)} (it has {', '.join(table.column_names)})")
+    digest = hashlib.sha256()
+    for batch in table.select(wanted).to_batches(max_chunksize=1024):
+        for row in batch.to_pylist():
+            truth = row["reward_model"]["ground_truth"]
+            given = {key: truth[key] for key in sorted(truth) if truth[key] is not None}
+            messages = [[message["role"], message["content"]] for message in row["prompt"]]
+            digest.update(json.dumps([row["data_source"], messages, given], ensure_ascii=False).encode())
+    return digest.hexdigest()
+
+
+def verify(table: pa.Table, part: Part) -> None:
+    """Check that ``table`` is ``part``.
+
+    Raises:
+        DataError: if it has another number of rows, or another content.
+    """
+    if table.num_rows != part.rows:
+        raise DataError(f"{table.num_rows} questions instead of {part.rows}")
+    found = checksum(table)
+    if found != part.sha256:
+        raise DataError(f"its content has checksum {found[:12]}…, expected {part.sha256[:12]}…")
+
+
+def prepare(output: Path, source: Path | None) -> None:
+    """Make every file of :data:`PARTS` below ``output``, from ``source`` or the hub.
+
+    Raises:
+        DataError: names the first file that could not be read or is not what the paper used.
+    """
+    for part in PARTS:
+        target = output / part.path
+        if target.is_file():
+            try:
+                verify(read(target), part)
+                print(f"{target}: {part.rows} questions, verified already")
+                continue
+            except DataError as error:
+                print(f"{target}: {error}; making it anew")
+        origin = f"{part.hub_id} ({part.split})" if source is None else str(source / part.path)
+        print(f"{target}: from {origin}", flush=True)
+        table = from_hub(part) if source is None else read(source / part.path)
+        try:
+            verify(table, part)
+        except DataError as error:
+            raise DataError(f"{origin}: {error}. It changed since the paper; nothing was written to {target}") from None
+        write(table, target)
+        print(f"{target}: {part.rows} questions, verified")
+
+
+def from_hub(part: Part) -> pa.Table:
+    """One split from the hub.
+
+    Raises:
+        DataError: if the hub cannot be reached or does not have it.
+    """
+    import datasets  # seconds to import, and only the hub needs it
+
+    try:
+        return datasets.load_dataset(part.hub_id, split=part.split).with_format("arrow")[:]
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{part.hub_id} could not be fetched from the hub: {reason}. Try again where there is a network (HF_HUB_OFFLINE must "
+            f"not be set; HF_ENDPOINT names a mirror), or copy {part.path} into a folder and give it as --source"
+        ) from error
+
+
+def read(path: Path) -> pa.Table:
+    """One parquet file.
+
+    Raises:
+        DataError: if ``path`` is missing or not parquet.
+    """
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def write(table: pa.Table, target: Path) -> None:
+    """All or nothing: the file has its name only when it is complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(target.name + ".unfinished")
+    pq.write_table(table, unfinished)
+    os.replace(unfinished, target)
+
+
+# ---- one's own set
+
+
+def convert(own: Path, output: Path, data_source: str) -> int:
+    """Convert JSONL or parquet with ``problem`` and ``answer`` into ``output``; the number of questions.
+
+    Raises:
+        DataError: names the file, every bad line (at most 20) and why; nothing is written then.
+    """
+    rows: list[dict[str, Any]] = []
+    errors: list[str] = []
+    for number, record in own_records(own):
+        try:
+            rows.append(question_row(record, len(rows), data_source))
+        except DataError as error:
+            errors.append(f"{own}, {'row' if own.suffix == '.parquet' else 'line'} {number}: {error}")
+            if len(errors) == MOST_ERRORS:
+                errors.append("…")
+                break
+    if errors:
+        raise DataError("\n".join(errors))
+    if not rows:
+        raise DataError(f"{own}: no questions")
+    write(pa.Table.from_pylist(rows), output)
+    return len(rows)
+
+
+def own_records(own: Path) -> Iterator[tuple[int, Any]]:
+    """(line or row number from 1, record or the text that is no JSON)."""
+    if own.suffix == ".parquet":
+        yield from enumerate(read(own).to_pylist(), start=1)
+        return
+    if own.suffix not in (".jsonl", ".json"):
+        raise DataError(f"{own}: expected .jsonl or .parquet")
+    try:
+        with own.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        yield number, json.loads(line)
+                    except json.JSONDecodeError as error:
+                        yield number, DataError(f"not JSON: {error}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{own} cannot be read: {error}") from error
+
+
+def question_row(record: Any, index: int, data_source: str) -> dict[str, Any]:
+    """One row of the layout.
+
+    Raises:
+        DataError: says what is wrong with ``record``.
+    """
+    if isinstance(record, DataError):
+        raise record
+    if not isinstance(record, Mapping):
+        raise DataError("not an object with problem and answer")
+    for key in ("problem", "answer"):
+        value = record.get(key)
+        numeric = key == "answer" and isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not numeric and not (isinstance(value, str) and value.strip()):
+            has = f"it has {', '.join(map(str, record)) or 'nothing'}" if value is None else f"it is {value!r}"
+            raise DataError(f"{key} must be a text that is not empty ({has})")
+    problem, answer = record["problem"], str(record["answer"])
+    # A gold answer with a box in it is a whole solution, anything else the answer itself, as in evaluation.
+    truth = {"question": problem, "solution" if "\\boxed" in answer else "target": answer}
+    return {
+        "data_source": data_source,
+        "prompt": [{"role": "user", "content": problem}],
+        "ability": "math",
+        "reward_model": {"ground_truth": truth, "style": "rule"},
+        "extra_info": {"index": index, "split": "own"},
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="prepare_data", description=str(__doc__).splitlines()[0])
+    top.add_argument("--output", type=Path, help="folder (default: data); with --own the parquet file to write")
+    top.add_argument("--source", type=Path, help="a folder with copies of the files, instead of the hub")
+    top.add_argument("--own", type=Path, help="a JSONL or parquet file with `problem` and `answer`")
+    top.add_argument("--name", help="with --own: what metrics call it (default: the file's name)")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(arguments)
+    try:
+        if args.own is None:
+            prepare(args.output or Path("data"), args.source)
+            return 0
+        output = args.output or Path("data/own") / f"{args.own.stem}.parquet"
+        if output.suffix != ".parquet":
+            raise DataError(f"--output {output}: with --own it must end in .parquet")
+        rows = convert(args.own, output, OWN + (args.name or args.own.stem))
+        print(
+            f"{output}: {rows} questions. Train on it with data.train_files={output}, evaluate with --datasets={output}"
+        )
+    except DataError as error:
+        print(f"data error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

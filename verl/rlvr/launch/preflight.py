@@ -1,0 +1,315 @@
+"""Checks before Ray starts: a Hydra callback that our configurations name, so that upstream's entry point runs it.
+
+    python3 -m verl.trainer.main_ppo --config-dir=configs --config-name=psr_nsr …
+
+Every problem is one line that names the key, the value and the way out; the exit code is 2. It also proves that the plugin is
+loaded (verl swallows plugin errors). Deliberately left out: what upstream's own ``validate_config`` checks right afterwards.
+"""
+
+import asyncio
+import inspect
+import itertools
+import math
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rlvr.launch import rules, shapes
+from rlvr.methods import MODES
+from rlvr.methods.selection import ESTIMATOR, SELECTIONS
+from rlvr.prompts import TEMPLATES
+
+EXIT_CODE = 2
+SAMPLER = ("pkg://rlvr.training.sampler", "SelectingReplayBuffer")
+
+
+class ConfigError(ValueError):
+    """One problem, in one line."""
+
+
+class Preflight(Callback):
+    """Runs :func:`check` on the composed configuration; exits with code 2 if anything is wrong."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        # Hydra turns an Exception of a callback into a warning, and the run would go on unchecked; SystemExit passes.
+        try:
+            problems = check(config)
+        except Exception:  # noqa: BLE001
+            traceback.print_exc()
+            sys.exit("the checks before the run failed themselves; see above")
+        for problem in problems:
+            print(f"config error: {problem}", file=sys.stderr)
+        if problems:
+            sys.exit(EXIT_CODE)
+
+
+def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
+    """All problems of a configuration, one line each; empty when it may run. ``gpu``: also whether this machine has one."""
+    problems: list[str] = []
+    parts = (
+        check_plugin,
+        check_algorithm,
+        check_device,
+        check_model,
+        check_limits,
+        check_data,
+        check_reward,
+        check_watch,
+    )
+    for part in (*parts, check_gpu) if gpu else parts:
+        try:
+            problems.extend(part(config))
+        except (ConfigError, OmegaConfBaseException) as error:
+            problems.append(" ".join(str(error).split()))
+    return problems
+
+
+def check_plugin(config: DictConfig) -> Iterator[str]:
+    import verl  # noqa: F401  (loads the plugin through its entry point)
+
+    plugin = sys.modules.get("rlvr.plugin")
+    if plugin is None:
+        yield "the plugin of rlvr-decomposed is not loaded by verl: reinstall with `make install` (entry point verl.plugins)"
+        return
+    for name in plugin.missing_registrations():
+        yield f"verl does not know the {name}: reinstall with `make install`"
+
+
+def check_algorithm(config: DictConfig) -> Iterator[str]:
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    from rlvr.training.trainer import NAME
+
+    algorithm = config.algorithm
+    estimators = sorted(str(getattr(name, "value", name)) for name in ADV_ESTIMATOR_REGISTRY)
+    yield from _one_of("algorithm.adv_estimator", algorithm.adv_estimator, estimators)
+    yield from _one_of("algorithm.advantage", algorithm.advantage, sorted(MODES))
+    yield from _one_of("algorithm.sample_selection", algorithm.sample_selection, SELECTIONS)
+    yield from _weight("algorithm.positive_advantage_weight", algorithm.positive_advantage_weight)
+    if algorithm.positive_learning_weight is not None:
+        yield from _weight("algorithm.positive_learning_weight", algorithm.positive_learning_weight)
+        if algorithm.adv_estimator == ESTIMATOR:
+            yield (
+                "algorithm.positive_learning_weight acts on the loss of GRPO and PPO; "
+                "for psr_nsr use algorithm.advantage=weighted with algorithm.positive_advantage_weight"
+            )
+    mode = config.trainer.v1.trainer_mode
+    if algorithm.adv_estimator == ESTIMATOR and mode != NAME:
+        yield f"trainer.v1.trainer_mode={mode} cannot skip a step without samples: psr_nsr needs {NAME}"
+    yield from _one_of("trainer.v1.trainer_mode", mode, sorted(TRAINER_REGISTRY))
+    sampler = config.trainer.v1.sampler.custom_sampler
+    if mode == NAME and (sampler.path, sampler.name) != SAMPLER:
+        yield f"trainer.v1.trainer_mode={NAME} needs trainer.v1.sampler.custom_sampler={{path: {SAMPLER[0]}, name: {SAMPLER[1]}}}"
+
+
+def check_device(config: DictConfig) -> Iterator[str]:
+    from rlvr import cpu
+
+    device = config.trainer.device
+    if device == "cpu" and not cpu.chosen():
+        yield "trainer.device=cpu needs VERL_PLATFORM=cpu in the environment: source scripts/env_cpu.sh"
+    if device != "cpu" and cpu.chosen():
+        yield f"trainer.device={device} but VERL_PLATFORM=cpu is set: unset it, or choose machine=cpu"
+
+
+def check_gpu(config: DictConfig) -> Iterator[str]:
+    import torch
+
+    from rlvr import cpu
+
+    if cpu.chosen():
+        return
+    on_cluster = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address")
+    if config.trainer.device == "cuda" and not on_cluster and not torch.cuda.is_available():
+        yield "trainer.device=cuda but torch sees no GPU on this machine: choose machine=cpu"
+
+
+def check_model(config: DictConfig) -> Iterator[str]:
+    path = config.actor_rollout_ref.model.path
+    if Path(path).is_dir():
+        if not (Path(path) / "config.json").is_file():
+            yield f"actor_rollout_ref.model.path={path} has no config.json: it is not a Hugging Face model folder"
+        return
+    is_hub_id = path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).parent.is_dir()
+    if not is_hub_id:
+        hint = "; make it with `python -m rlvr.tiny`" if path == "data/tiny/model" else ""
+        yield f"actor_rollout_ref.model.path={path} does not exist{hint}"
+
+
+def check_limits(config: DictConfig) -> Iterator[str]:
+    """Token budgets, lengths and sizes that verl would only stumble over in the middle of a run."""
+    from verl.trainer.ppo.utils import need_critic
+
+    try:
+        fields, _ = shapes.find_config(config.actor_rollout_ref.model.path)
+        shape = shapes.shape_of(fields) if fields else None
+    except (OSError, ValueError):
+        shape = None  # a folder that is no model is named above; of an unknown kind of model nothing is demanded
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # verl warns of every method without a critic
+        critic = need_critic(config)
+    yield from rules.check(config, shape, critic=critic)
+
+
+def check_data(config: DictConfig) -> Iterator[str]:
+    yield from _one_of("data.prompt_template_type", config.data.prompt_template_type, sorted(TEMPLATES))
+    questions = 0
+    for key in ("train_files", "val_files"):
+        for file in files(config.data[key]):
+            problems = list(_check_file(f"data.{key}", file, config.data.prompt_key))
+            yield from problems
+            if key == "train_files" and not problems:
+                questions += rows(file)
+    if 0 < questions < config.data.train_batch_size:
+        yield f"data.train_batch_size={config.data.train_batch_size} but data.train_files hold only {questions} questions"
+
+
+def check_reward(config: DictConfig) -> Iterator[str]:
+    """Grade one question of each data source, once without an answer: a verifiable reward is 0 or 1."""
+    yield from _check_reward_workers(config)
+    function = _reward_function(config)
+    if function is None:
+        return
+    for data_source, record in _one_record_per_source(config).items():
+        try:
+            result = function(
+                data_source=data_source,
+                solution_str="",
+                ground_truth=record["reward_model"]["ground_truth"],
+                extra_info={},
+            )
+            if inspect.isawaitable(result):
+                result = asyncio.run(_resolve(result))
+        # A user's own function may raise anything; here every failure is a finding, not a crash.
+        except Exception as error:  # noqa: BLE001
+            yield f"the reward function failed on data source {data_source!r}: {type(error).__name__}: {error}"
+            continue
+        score = result["score"] if isinstance(result, Mapping) else result
+        if score not in (0, 1):
+            yield f"the reward of data source {data_source!r} is {score!r}: a verifiable reward is 0 or 1"
+
+
+def check_watch(config: DictConfig) -> Iterator[str]:
+    keep = config.trainer.max_actor_ckpt_to_keep
+    if keep is not None and (not isinstance(keep, int) or keep < 2):
+        yield f"trainer.max_actor_ckpt_to_keep={keep} must be 2 or more (verl removes the old one first), or null for all"
+    timeout = config.trainer.watchdog.timeout_s
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
+        yield f"trainer.watchdog.timeout_s={timeout} must be a number of seconds above 0, or null for never"
+
+
+# ---- helpers
+
+
+def _one_of(key: str, value: Any, allowed: Any) -> Iterator[str]:
+    if value not in allowed:
+        yield f"{key}={value} is unknown: choose one of {', '.join(allowed)}"
+
+
+def _weight(key: str, value: Any) -> Iterator[str]:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < 0:
+        yield f"{key}={value} must be a number that is not negative"
+
+
+def files(value: Any) -> list[str]:
+    """One file, or several."""
+    return [value] if isinstance(value, str) else [str(file) for file in value]
+
+
+def rows(file: str) -> int:
+    """Questions in a data file.
+
+    Raises:
+        OSError, ValueError: if it cannot be read.
+    """
+    return pq.ParquetFile(file).metadata.num_rows if file.endswith(".parquet") else sum(1 for _ in open(file, "rb"))
+
+
+def _check_file(key: str, file: str, prompt_key: str) -> Iterator[str]:
+    if not Path(file).is_file():
+        command = "python -m rlvr.tiny" if file.startswith("data/tiny/") else "scripts/prepare_data"
+        yield f"{key}: {file} does not exist; make it with `{command}`"
+        return
+    try:
+        record = _first_record(file)
+    except (OSError, ValueError) as error:
+        yield f"{key}: {file} cannot be read: {' '.join(str(error).split())}"
+        return
+    for column in (prompt_key, "data_source", "reward_model"):
+        if column not in record:
+            yield f"{key}: {file} has no column {column!r} (it has {', '.join(record)})"
+    messages = record.get(prompt_key, [{"role": "user", "content": ""}])
+    if not isinstance(messages, list) or not all(
+        isinstance(m, dict) and {"role", "content"} <= m.keys() for m in messages
+    ):
+        yield f"{key}: {file}: column {prompt_key!r} must be a list of messages with role and content"
+    reward_model = record.get("reward_model", {"ground_truth": None})
+    if not isinstance(reward_model, dict) or "ground_truth" not in reward_model:
+        yield f"{key}: {file}: column 'reward_model' must be a record with 'ground_truth'"
+
+
+def _first_record(file: str) -> dict[Any, Any]:
+    """Raises ValueError (pyarrow's errors are) or OSError if the file is not what its name says."""
+    return next(iter(_records(file, limit=1)), {})
+
+
+def _records(file: str, limit: int | None = None) -> list[dict[Any, Any]]:
+    if file.endswith(".parquet"):
+        batches = pq.ParquetFile(file).iter_batches(batch_size=limit or 65536)
+        return [
+            record for batch in (itertools.islice(batches, 1) if limit else batches) for record in batch.to_pylist()
+        ]
+    if file.endswith((".json", ".jsonl")):
+        import pandas as pd
+
+        return pd.read_json(file, lines=True, nrows=limit).to_dict("records")
+    raise ValueError("expected .parquet, .json or .jsonl")
+
+
+def _check_reward_workers(config: DictConfig) -> Iterator[str]:
+    from rlvr.training.rollout import BatchedRolloutManager, needs_upstream
+
+    manager = config.actor_rollout_ref.rollout.agent.get("agent_loop_manager_class")
+    ours = manager == f"{BatchedRolloutManager.__module__}.{BatchedRolloutManager.__qualname__}"
+    reason = needs_upstream(config) if ours else f"agent_loop_manager_class={manager}"
+    if reason is not None and config.reward.num_workers < 1:
+        yield f"reward.num_workers={config.reward.num_workers}, but with {reason} reward workers grade: set 1 or more"
+
+
+def _one_record_per_source(config: DictConfig) -> dict[str, dict[str, Any]]:
+    """Only from files that :func:`check_data` accepts."""
+    found: dict[str, dict[str, Any]] = {}
+    for key in ("train_files", "val_files"):
+        for file in files(config.data[key]):
+            if any(_check_file(key, file, config.data.prompt_key)):
+                continue
+            for record in _records(file):
+                found.setdefault(record["data_source"], record)
+    return found
+
+
+def _reward_function(config: DictConfig) -> Any:
+    from verl.utils.import_utils import load_extern_object
+
+    custom = OmegaConf.select(config, "reward.custom_reward_function")
+    if custom is None or custom.path is None:
+        return None
+    try:
+        return load_extern_object(module_path=custom.path, object_name=custom.name)
+    except (ImportError, FileNotFoundError, AttributeError) as error:
+        raise ConfigError(f"reward.custom_reward_function: {custom.path}, {custom.name}: {error}") from error
+
+
+async def _resolve(awaitable: Any) -> Any:
+    return await awaitable

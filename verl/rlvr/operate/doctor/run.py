@@ -1,0 +1,63 @@
+"""The run that is planned: its configuration, data and model, composed as the launchers do it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from rlvr.launch import dry_run, preflight
+from rlvr.operate.doctor import Finding, green, red, yellow
+
+
+def compose(config_dir: Path, config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of ``main_ppo --config-dir=… --config-name=… overrides``.
+
+    Raises:
+        hydra.errors.HydraException: for an unknown key, group or file.
+    """
+    arguments = [f"--config-dir={config_dir}", f"--config-name={config_name}"]
+    return dry_run.compose([*arguments, "trainer.experiment_name=doctor", *overrides])
+
+
+def check(config: DictConfig) -> Iterator[Finding]:
+    """Every problem that the run itself would stop at, and whether the model's files can be read."""
+    problems = preflight.check(config)
+    yield from (red("run", problem, "correct the setting that the line names") for problem in problems)
+    if not problems:
+        files = [str(file) for key in ("train_files", "val_files") for file in preflight.files(config.data[key])]
+        yield green("data", ", ".join(files))
+    yield from check_model(config.actor_rollout_ref.model.path)
+
+
+def check_model(path: str) -> Iterator[Finding]:
+    """Configuration, tokenizer and every weight file's header; a hub id only when it is in the cache."""
+    from huggingface_hub import try_to_load_from_cache
+    from safetensors import SafetensorError, safe_open
+    from transformers import AutoConfig, AutoTokenizer
+
+    if not Path(path).is_dir():
+        is_hub_id = path.count("/") == 1 and not path.startswith(("/", ".", "~"))
+        if is_hub_id and isinstance(try_to_load_from_cache(path, "config.json"), str):
+            yield green("model", f"{path}, in the hub's cache")
+        elif is_hub_id:
+            yield yellow("model", f"{path} is not on this machine; the run would fetch it", f"hf download {path}")
+        return  # a folder that does not exist is a line of check() already
+    weights = sorted(Path(path).glob("*.safetensors"))
+    try:
+        AutoConfig.from_pretrained(path)
+        AutoTokenizer.from_pretrained(path)
+        for file in weights:
+            with safe_open(file, framework="pt"):
+                pass
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        yield red("model", f"{path}: {' '.join(str(error).split())}", "fetch or export it again")
+        return
+    if not weights and not list(Path(path).glob("pytorch_model*.bin")):
+        yield red("model", f"{path} has no weights (*.safetensors)", "fetch or export it again")
+    else:
+        yield green("model", f"{path}: configuration, tokenizer, {len(weights)} weight files")
+
+
+def ray_cpus(config: DictConfig) -> int | None:
+    value = OmegaConf.select(config, "ray_kwargs.ray_init.num_cpus")
+    return None if value is None else int(value)

@@ -1,0 +1,1 @@
+"""How verl runs it: trainer, sampler, rollouts, reward, checkpoints, metrics, and what a run publishes of itself."""
