@@ -7,12 +7,13 @@ python -m rlvr.verify --input FILE --output FILE [--workers N] [--deadline S]
 """
 
 from rlvr.verify.policy import BOXED_ONLY, Policy, Stamp, stamp
-from rlvr.verify.verdict import Verdict
+from rlvr.verify.verdict import Kind, Verdict
 from rlvr.verify.verifier import SelfTestFailed, Verifier
 from rlvr.verify.verifiers import UnknownDataSource, averify, verifier_for, verify_batch
 
 __all__ = [
     "BOXED_ONLY",
+    "Kind",
     "Policy",
     "SelfTestFailed",
     "Stamp",

@@ -8,12 +8,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rlvr.verify.verdict import Verdict
+from rlvr.verify.verdict import UNREADABLE, Verdict
 
 BOX = re.compile(r"\\boxed\{([^{}]*)\}")
 CHAIN = re.compile(r"[0-9]+(?:[+\-*][0-9]+=[0-9]+)+")
 STEP = re.compile(r"([+\-*])([0-9]+)=([0-9]+)")
 MAX_CHAIN = 64  # characters; every right answer is far shorter
+
+
+class NotAChain(ValueError):
+    """The answer is no chain of calculations."""
 
 
 def verify_countdown(response: str, ground_truth: Mapping[str, Any]) -> Verdict:
@@ -24,6 +28,8 @@ def verify_countdown(response: str, ground_truth: Mapping[str, Any]) -> Verdict:
     answer = boxes[-1]
     try:
         value, used = parse(answer)
+    except NotAChain as error:
+        return Verdict(False, extracted=answer, error=str(error), layer=UNREADABLE)
     except ValueError as error:
         return Verdict(False, extracted=answer, error=str(error))
     numbers, _, target = ground_truth["question"].partition("->")
@@ -34,12 +40,13 @@ def parse(chain: str) -> tuple[int, list[int]]:
     """(last value, numbers used in their order) of a chain whose every step is right.
 
     Raises:
-        ValueError: if it is not a chain, or a step is calculated wrong.
+        NotAChain: if it is not one, or too long.
+        ValueError: if a step is calculated wrong.
     """
     if len(chain) > MAX_CHAIN:
-        raise ValueError("chain too long")
+        raise NotAChain("chain too long")
     if not CHAIN.fullmatch(chain):
-        raise ValueError("not a chain")
+        raise NotAChain("not a chain")
     value = int(chain[: re.search(r"[+\-*]", chain).start()])  # type: ignore[union-attr]  # CHAIN has matched
     used = [value]
     for operator, number, claimed in STEP.findall(chain):

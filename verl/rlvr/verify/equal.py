@@ -15,6 +15,7 @@ from rlvr.verify.policy import Policy
 from rlvr.verify.shape import Shape, TooComplex, expand_signs, read, words
 from rlvr.verify.units import conflict
 from rlvr.verify.value import TooBig, Undefined, same, symbols
+from rlvr.verify.verdict import UNREADABLE
 
 Oracle = Callable[[str, str], bool]  # (gold, prediction) → equal?
 
@@ -35,7 +36,8 @@ def decide(gold: str, prediction: str, policy: Policy, oracle: Oracle | None = N
         Undecided: if only the symbolic layer can tell and there is no ``oracle``.
     """
     if len(prediction) > MAX_ANSWER:
-        return gold.strip() == prediction.strip(), "string"
+        equal = gold.strip() == prediction.strip()
+        return equal, "string" if equal else UNREADABLE
     gold, prediction = normalise(gold), normalise(prediction)
     plain = canonical(prediction)
     if canonical(gold) == plain:
@@ -48,7 +50,9 @@ def decide(gold: str, prediction: str, policy: Policy, oracle: Oracle | None = N
     try:
         equal = comparison.equal(read(gold), read(prediction))
     except TooComplex:
-        return False, "string"
+        return False, UNREADABLE
+    if comparison.unreadable and not equal:
+        return False, UNREADABLE
     return equal, "symbolic" if comparison.asked else "numeric"
 
 
@@ -59,6 +63,7 @@ class _Comparison:
         self.accept = policy.accept
         self.oracle = oracle
         self.asked = False
+        self.unreadable = False
 
     def equal(self, gold: Shape, found: Shape) -> bool:
         gold, found = self.agree_on_form(gold, found)
@@ -121,6 +126,7 @@ class _Comparison:
         try:
             left = parse(found.text)
         except NotAnExpression:
+            self.unreadable = True
             return "\\" in found.text and bool(symbols(right)) and self.ask(gold.text, found.text)
         return self.values(right, left, gold, found)
 

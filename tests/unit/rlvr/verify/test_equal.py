@@ -64,7 +64,7 @@ def test_the_symbolic_layer_is_asked_only_for_what_the_grammar_does_not_know():
 
 
 def test_an_unevaluated_answer_is_none():
-    assert decide("7", r"\int_0^7 dx", STRICT) == (False, "numeric")
+    assert decide("7", r"\int_0^7 dx", STRICT) == (False, "unreadable")
 
 
 @pytest.mark.parametrize("policy", [{"extraction": ("box",)}, {"accept": ("anything",)}, {"extraction": ()}])

@@ -30,6 +30,38 @@ def test_no_answer():
     assert not verdict.failed
 
 
+@pytest.mark.parametrize(
+    ("response", "gold", "kind"),
+    [
+        (r"\boxed{0.5}", r"\frac12", "right"),
+        (r"\boxed{0.6}", r"\frac12", "wrong"),
+        (r"\boxed{\text{Friday}}", "7", "wrong"),
+        ("I give up", "7", "no_answer"),
+        (r"\boxed{}", "7", "no_answer"),
+        (r"\boxed{7 \heartsuit ) 3}", "7", "unreadable"),
+        (r"\boxed{" + "1+" * 5000 + "1}", "7", "unreadable"),
+        (r"\boxed{7}", {"target": ""}, "grader_failed"),
+    ],
+)
+def test_the_kind_says_why(response, gold, kind):
+    verdict = Verifier().verify(response, gold)
+    assert verdict.kind == kind and verdict.correct == (kind == "right")
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (r"\boxed{1+2=3}", "right"),
+        (r"\boxed{1+2=4}", "wrong"),
+        (r"\boxed{1+1=2}", "wrong"),
+        (r"\boxed{three}", "unreadable"),
+        ("three", "no_answer"),
+    ],
+)
+def test_the_kind_of_countdown(response, kind):
+    assert verifier_for("rlvr/countdown")(response, {"question": "1,2->3", "target": "3"}).kind == kind
+
+
 def test_an_empty_box_is_wrong():
     for prediction in ("\\boxed{}", "\\boxed"):
         assert not Verifier().compare(prediction, "7").correct
