@@ -15,6 +15,7 @@ by name proves it in the process that trains.
 | reward | ``reward.custom_reward_function`` | rlvr/training/reward.py |
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
 | token budgets | ``${token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
+| size of the weight bucket | ``${weight_bucket:N}`` in YAML | rlvr/launch/bucket.py |
 | validation before Ray | ``hydra.callbacks.preflight`` | rlvr/launch/preflight.py |
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
 | Ray workers forked from one process | ``hydra.callbacks.forkserver`` | rlvr/cpu/forkserver.py |
@@ -29,7 +30,7 @@ import wrapt
 from omegaconf import OmegaConf
 
 from rlvr import cpu, prompts
-from rlvr.launch import tokens
+from rlvr.launch import bucket, tokens
 
 # Each name is registered at the moment when verl itself imports the registry: a process that needs no trainer does not pay for
 # importing one. (wrapt calls the function right after the named module was imported, or at once if it already is.)
@@ -62,6 +63,7 @@ def register_vllm_server(replica: ModuleType) -> None:
 OmegaConf.register_new_resolver("prompt_template", prompts.chat_template, replace=True)
 OmegaConf.register_new_resolver("token_budget", tokens.token_budget, replace=True)
 OmegaConf.register_new_resolver("sequence_tokens", tokens.whole_sequence, replace=True)
+OmegaConf.register_new_resolver("weight_bucket", bucket.weight_bucket, replace=True)
 
 if cpu.chosen():
     importlib.import_module("rlvr.cpu.platform")
@@ -109,5 +111,6 @@ def missing_registrations() -> list[str]:
         "trainer decomposed": "decomposed" in trainer_base.TRAINER_REGISTRY,
         "resolver prompt_template": OmegaConf.has_resolver("prompt_template"),
         "resolver token_budget": OmegaConf.has_resolver("token_budget"),
+        "resolver weight_bucket": OmegaConf.has_resolver("weight_bucket"),
     }
     return [name for name, known in expected.items() if not known]

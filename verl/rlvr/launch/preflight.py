@@ -23,7 +23,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import rules, shapes
+from rlvr.launch import bucket, rules, shapes
 from rlvr.methods import MODES
 from rlvr.methods.selection import ESTIMATOR, SELECTIONS
 from rlvr.prompts import TEMPLATES
@@ -61,6 +61,7 @@ def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
         check_device,
         check_model,
         check_limits,
+        bucket.check,
         check_data,
         check_reward,
         check_watch,
