@@ -1,4 +1,4 @@
-"""The paper's sampling settings, one preset per base model (``--preset``).
+"""Sampling settings, the paper's and SmolLM2's, one preset per base model (``--preset``).
 
 Deliberately left out: guessing the preset from the model; a wrong prompt template costs tens of points and looks like a result.
 """
@@ -38,6 +38,8 @@ class Sampling:
 PRESETS = {
     "qwen2.5-math": Sampling("qwen", 4096, num_generation=256, temperature=0.6, top_p=0.95),
     "llama": Sampling("llama", 4096, num_generation=256, temperature=0.6, top_p=0.95),
+    # the paper's, with answers as long as in training (configs/base_model/smollm2-135m.yaml)
+    "smollm2": Sampling("smollm2", 128, num_generation=256, temperature=0.6, top_p=0.95),
     "qwen3": Sampling("qwen3_no_thinking", 32768, num_generation=64, temperature=0.7, top_p=0.8, top_k=20),
 }
 

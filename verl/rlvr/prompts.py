@@ -23,6 +23,11 @@ TEMPLATES: dict[str, str] = {
         f"<|start_header_id|>user<|end_header_id|>\n\n{PROBLEM}\n{BOXED}<|eot_id|>"
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
     ),
+    # SmolLM2-Instruct's own chat template, with its default system prompt
+    "smollm2": (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        f"<|im_start|>user\n{PROBLEM}\n{BOXED}<|im_end|>\n<|im_start|>assistant\n"
+    ),
     "simple": f"Question:\n{PROBLEM}\nAnswer:\nLet's think step by step.\n",
     "countdown": f"<q>{PROBLEM}<a>",  # the tiny model's
 }

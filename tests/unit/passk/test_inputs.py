@@ -27,7 +27,7 @@ def test_presets_are_the_papers():
 @pytest.mark.parametrize(
     "preset, flags, message",
     [
-        ("qwen", {}, "choose one of qwen2.5-math, llama, qwen3"),
+        ("qwen", {}, "choose one of qwen2.5-math, llama, smollm2, qwen3"),
         (None, {}, "--prompt_template_type and --max_tokens"),
         ("llama", {"temperature": 0.0}, "draws the same answer 256 times"),
         ("llama", {"top_p": 0.0}, "0 < top_p <= 1"),

@@ -44,6 +44,7 @@ PRELOADED = (
     "vllm.v1.worker.cpu_worker",
     "vllm.model_executor.models.qwen2",
     "transformers.models.qwen2.modeling_qwen2",
+    "transformers.models.llama.modeling_llama",
 )
 FIRST_JOB = "01000000"  # the id that a fresh Ray gives to its first driver
 PR_SET_PDEATHSIG = 1

@@ -29,6 +29,7 @@ from rlvr.methods.selection import ESTIMATOR, SELECTIONS
 from rlvr.prompts import TEMPLATES
 
 EXIT_CODE = 2
+MADE_WITH = {"data/tiny/model": "python -m rlvr.tiny", "data/smollm2-135m/model": "scripts/prepare_smollm2"}
 SAMPLER = ("pkg://rlvr.training.sampler", "SelectingReplayBuffer")
 
 
@@ -143,7 +144,7 @@ def check_model(config: DictConfig) -> Iterator[str]:
         return
     is_hub_id = path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).parent.is_dir()
     if not is_hub_id:
-        hint = "; make it with `python -m rlvr.tiny`" if path == "data/tiny/model" else ""
+        hint = f"; make it with `{MADE_WITH[path]}`" if path in MADE_WITH else ""
         yield f"actor_rollout_ref.model.path={path} does not exist{hint}"
 
 

@@ -21,6 +21,7 @@ MODELS = ("qwen2.5-math-7b", "qwen3-4b", "llama3.1-8b")
 METHODS = ("psr_nsr", "grpo", "ppo")
 LAUNCHERS = [f"run_{model}_{method}.sh" for model, method in itertools.product(MODELS, METHODS)]
 TINY = [f"run_tiny_{method}.sh" for method in METHODS]
+SMOLLM2 = [f"run_smollm2-135m_{method}.sh" for method in METHODS]
 ONE_GPU = ("gpu24", "gpu48", "gpu80", "gpu141")
 
 # The paper's settings, and those of its code where it is silent; shared by all methods and models.
@@ -173,6 +174,28 @@ def test_the_tiny_launchers(capsys, data, tmp_path, launcher):
     assert "128 questions × 8 = 1024 samples" in output
 
 
+@pytest.mark.parametrize("launcher", SMOLLM2)
+def test_the_launchers_of_smollm2(capsys, data, tmp_path, launcher):
+    (tmp_path / "config.json").write_text(json.dumps(KNOWN["HuggingFaceTB/SmolLM2-135M-Instruct"]))
+    overrides = [*data, f"actor_rollout_ref.model.path={tmp_path}"]
+    code, output, problems = run(capsys, *arguments_of(launcher, *overrides))
+    assert (code, problems) == (0, [])
+    assert "32 questions × 8 = 256 samples" in output
+    config = OmegaConf.create(output.split("\nMemory of one GPU")[0])
+    expected = PER_METHOD[launcher.removesuffix(".sh").split("_", 2)[2]]
+    assert {key: OmegaConf.select(config, key) for key in expected} == expected
+    assert config.data.prompt_template_type == "smollm2" and config.trainer.device == "cpu"
+
+
+def test_without_smollm2_the_command_that_brings_it_is_named(capsys, data, monkeypatch, tmp_path):
+    arguments = arguments_of(SMOLLM2[0], *data)
+    arguments[arguments.index("--config-dir=configs")] = f"--config-dir={ROOT}/configs"
+    monkeypatch.chdir(tmp_path)
+    code, _, problems = run(capsys, *arguments)
+    assert code == 2
+    assert "make it with `scripts/prepare_smollm2`" in problems[0]
+
+
 def test_w_reinforce_is_two_lines_away(capsys, gpu, data, tmp_path):
     """Comment ``negative`` out and ``weighted`` in, as the launcher says."""
     for model in MODELS:
@@ -188,7 +211,7 @@ def test_w_reinforce_is_two_lines_away(capsys, gpu, data, tmp_path):
         assert f"trainer.experiment_name={model}-weighted" in arguments
 
 
-@pytest.mark.parametrize("launcher", [*LAUNCHERS, *TINY])
+@pytest.mark.parametrize("launcher", [*LAUNCHERS, *TINY, *SMOLLM2])
 def test_launchers_are_short_and_say_what_to_expect(launcher):
     text = (ROOT / launcher).read_text()
     assert len(text.splitlines()) < 30

@@ -32,6 +32,7 @@ def test_published_sizes():
     assert sizes == {
         "Qwen/Qwen2.5-Math-7B": 7_615_616_512,
         "Qwen/Qwen3-4B": 4_022_468_096,
+        "HuggingFaceTB/SmolLM2-135M-Instruct": 134_515_008,
         "meta-llama/Llama-3.1-8B-Instruct": 8_030_261_248,
     }
 
