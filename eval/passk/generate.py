@@ -248,7 +248,7 @@ def _grade_one(answers: Answers, question: Question, store: SampleStore, samplin
         "prompt": render(sampling.prompt_template_type, question.text),
         "question": question.text,
         "question_id": question.question_id,
-    }
+    } | ({} if question.entry is None else {"entry": question.entry})
     gold = gold_text(question.gold)
     samples = [
         common

@@ -21,14 +21,17 @@ class Question:
     text: str
     answer: str
     data_source: str
+    entry: str | None = None  # what the scorer of a reasoning-gym task needs beside the answer
 
     @property
     def gold(self) -> dict[str, str]:
-        return gold_record(self.text, self.answer)
+        return gold_record(self.text, self.answer, self.entry)
 
 
-def gold_record(question: str, answer: str) -> dict[str, str]:
+def gold_record(question: str, answer: str, entry: str | None = None) -> dict[str, str]:
     """The verifiers' ground truth; a gold answer with a box in it is a whole solution, anything else the answer itself."""
+    if entry is not None:
+        return {"question": question, "target": answer, "entry": entry}
     return {"question": question, "solution" if "\\boxed" in answer else "target": answer}
 
 
@@ -93,10 +96,12 @@ def _json_row(line: str, number: int, dataset: str) -> dict[str, Any]:
 
 def _question(row: Mapping[str, Any], number: int, dataset: str) -> Question:
     source = row.get("data_source") or dataset
+    entry = row.get("entry")
     if row.get("reward_model"):
         truth = row["reward_model"]["ground_truth"]
         text = row["prompt"][-1]["content"]
         answer = truth if isinstance(truth, str) else truth.get("solution") or truth.get("target")
+        entry = None if isinstance(truth, str) else truth.get("entry")
     else:
         text = row.get("problem") or row.get("question")
         # MATH's hub files have both; its answers stand in the solutions' boxes
@@ -107,4 +112,4 @@ def _question(row: Mapping[str, Any], number: int, dataset: str) -> Question:
             f"--datasets {dataset}, row {number}: needs prompt and reward_model, or problem (question) and answer (solution); "
             f"found {', '.join(row)}"
         )
-    return Question(number, str(text), str(answer), str(source))
+    return Question(number, str(text), str(answer), str(source), entry)

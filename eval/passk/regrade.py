@@ -106,7 +106,9 @@ def regraded(
         if source is None:
             raise ValueError("the samples do not say their data source: give --data_source")
         verdicts = judge.grade(
-            source, gold_record(first["question"], first["answer"]), [one["response"] for one in samples]
+            source,
+            gold_record(first["question"], first["answer"], first.get("entry")),
+            [one["response"] for one in samples],
         )
         for old, verdict in zip(samples, verdicts, strict=True):
             new = old | fields_of(verdict) | {"grader": judge.stamp}

@@ -3,6 +3,7 @@
     python -m rlvr.data.prepare                                   # or scripts/prepare_data: MATH, AIME 2025, AMC 23 from the hub
     python -m rlvr.data.prepare --source DIR                      # the same from local copies, DIR/math/train.parquet …
     python -m rlvr.data.prepare --own FILE.jsonl --output data/mine/train.parquet
+    python -m rlvr.data.prepare --task chain_sum:max_terms=3 --size 1024 --seed 1     # a task of reasoning-gym, rlvr.data.tasks
 
 A row has ``data_source`` (which grader), ``prompt`` (messages) and ``reward_model.ground_truth`` (question and gold answer). A file
 gets its name only when it is whole and verified, so an interrupted run may simply be started again; what is there and right is not
@@ -253,12 +254,23 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--source", type=Path, help="a folder with copies of the files, instead of the hub")
     top.add_argument("--own", type=Path, help="a JSONL or parquet file with `problem` and `answer`")
     top.add_argument("--name", help="with --own: what metrics call it (default: the file's name)")
+    top.add_argument(
+        "--task", help="a task of reasoning-gym, NAME or NAME:key=value,…; --output is a folder (default: data/NAME)"
+    )
+    top.add_argument("--size", type=int, default=1024, help="with --task: questions to train on (default: 1024)")
+    top.add_argument("--seed", type=int, default=1, help="with --task: other questions for each (default: 1)")
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
+        if args.task is not None:
+            from rlvr.data import tasks  # which imports this module
+
+            task = tasks.parse(args.task)
+            tasks.make(task, args.size, args.seed, args.output or Path("data") / task.name)
+            return 0
         if args.own is None:
             prepare(args.output or Path("data"), args.source)
             return 0
@@ -276,4 +288,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from rlvr.data import prepare as imported  # rlvr.data.tasks knows the errors of this name
+
+    sys.exit(imported.main())

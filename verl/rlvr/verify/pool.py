@@ -1,4 +1,4 @@
-"""Worker processes for the symbolic layer that can be killed: hard deadline, limited memory, replaced when they hang or die.
+"""Worker processes that can be killed: hard deadline, limited memory, replaced when they hang or die.
 
 Workers are separate programs that speak JSON over pipes (:mod:`rlvr.verify.worker`), not forks of the caller: they start the
 same from the main thread, any other thread, an asyncio loop or a Ray actor, with any multiprocessing start method, inherit
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 from rlvr.verify.policy import Policy
 from rlvr.verify.verdict import TIMEOUT
 
-START = 120.0  # seconds for a worker to import sympy, on a busy machine
+START = 120.0  # seconds for a worker to import its libraries, on a busy machine
 GRACE = 0.15  # seconds for a worker to say that the deadline has passed
 ATTEMPTS = 3  # a worker that was killed from outside costs no verdict
 
@@ -44,13 +45,17 @@ class WorkerDied(Exception):
 
 
 class Pool:
-    """``workers`` processes, started when first needed. Safe to share between threads; each fork of the caller gets its own."""
+    """``workers`` processes, started when first needed. Safe to share between threads; each fork of the caller gets its own.
 
-    def __init__(self, workers: int = 2, deadline: float = 2.0) -> None:
+    ``work`` is a name of :data:`rlvr.verify.worker.WORK`.
+    """
+
+    def __init__(self, workers: int = 2, deadline: float = 2.0, work: str = "mathematics") -> None:
         if workers < 1 or deadline <= 0:
             raise ValueError(f"workers={workers}, deadline={deadline}: both must be positive")
         self.workers = workers
         self.deadline = deadline
+        self.work = work
         self._reset()
 
     def _reset(self) -> None:
@@ -59,20 +64,20 @@ class Pool:
         self._lock = threading.Lock()
         self._all: list[_Worker] = []
         for _ in range(self.workers):
-            self._all.append(_Worker())
+            self._all.append(_Worker(self.work))
             self._idle.put(self._all[-1])
 
     def decide(self, gold: str, prediction: str, policy: Policy) -> Reply:
+        """Whether two answers in mathematics are equal."""
+        return self.ask(
+            {"gold": gold, "prediction": prediction, "extraction": policy.extraction, "accept": policy.accept}
+        )
+
+    def ask(self, request: Mapping[str, Any]) -> Reply:
         """Never raises for anything that an answer, or a killed worker, can cause."""
         if self._owner != os.getpid():
             self._reset()
-        request = {
-            "gold": gold,
-            "prediction": prediction,
-            "extraction": policy.extraction,
-            "accept": policy.accept,
-            "deadline": self.deadline,
-        }
+        request = {**request, "deadline": self.deadline}
         worker = self._idle.get()
         try:
             for _ in range(ATTEMPTS):
@@ -102,6 +107,7 @@ class Pool:
 class _Worker:
     """One process, used by one thread at a time."""
 
+    work: str
     process: subprocess.Popen[bytes] | None = None
     asked: int = 0
     buffer: bytes = field(default=b"")
@@ -116,7 +122,7 @@ class _Worker:
             "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rlvr.verify.worker"],
+            [sys.executable, "-m", "rlvr.verify.worker", self.work],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,15 +1,18 @@
 """Which verifier grades which data source.
 
 A verifier is a function ``(response, ground_truth) -> Verdict`` where ``ground_truth`` is the record of the data file's
-``reward_model`` column: ``{"question": …, "target": …}``, for MATH with ``"solution"``.
+``reward_model`` column: ``{"question": …, "target": …}``, for MATH with ``"solution"``, for tasks of reasoning-gym with
+``"entry"``.
 """
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rlvr.verify.countdown import verify_countdown
 from rlvr.verify.policy import Policy
+from rlvr.verify.reasoning_gym import SOURCE, TaskVerifier, problem_with
 from rlvr.verify.verdict import Verdict
 from rlvr.verify.verifier import Verifier
 
@@ -20,6 +23,7 @@ MATH = ("TianHongZXY/MATH", "TianHongZXY/AIME2025", "TianHongZXY/amc23")
 OWN = "own/"  # what scripts/prepare_data makes of one's own set: own/NAME, graded as mathematics
 
 _verifiers: dict[Policy, Verifier] = {}
+_task_verifiers: dict[Policy, TaskVerifier] = {}
 _lock = threading.Lock()
 
 
@@ -34,7 +38,11 @@ def verifier_for(data_source: str, policy: Policy | None = None) -> Verify:
         UnknownDataSource: names the data source and those that are known.
     """
     _check(data_source)
-    return verify_countdown if data_source == COUNTDOWN else shared(policy).verify
+    if data_source == COUNTDOWN:
+        return verify_countdown
+    if data_source.startswith(SOURCE):
+        return partial(shared_tasks(policy).verify, data_source.removeprefix(SOURCE))
+    return shared(policy).verify
 
 
 def verify_batch(
@@ -48,6 +56,8 @@ def verify_batch(
     _check(data_source)
     if data_source == COUNTDOWN:
         return [verify_countdown(response, ground_truth) for response, ground_truth in pairs]
+    if data_source.startswith(SOURCE):
+        return shared_tasks(policy).verify_batch(data_source.removeprefix(SOURCE), pairs)
     return shared(policy).verify_batch(pairs)
 
 
@@ -62,6 +72,8 @@ async def averify(
     _check(data_source)
     if data_source == COUNTDOWN:
         return verify_countdown(response, ground_truth)
+    if data_source.startswith(SOURCE):
+        return await shared_tasks(policy).averify(data_source.removeprefix(SOURCE), response, ground_truth)
     return await shared(policy).averify(response, ground_truth)
 
 
@@ -74,10 +86,23 @@ def shared(policy: Policy | None = None) -> Verifier:
         return _verifiers[policy]
 
 
+def shared_tasks(policy: Policy | None = None) -> TaskVerifier:
+    """The same for the tasks of reasoning-gym."""
+    policy = policy or Policy()
+    with _lock:
+        if policy not in _task_verifiers:
+            _task_verifiers[policy] = TaskVerifier(policy)
+        return _task_verifiers[policy]
+
+
 def _check(data_source: str) -> None:
+    if data_source.startswith(SOURCE):
+        if problem := problem_with(data_source.removeprefix(SOURCE)):
+            raise UnknownDataSource(f"data source {data_source!r}: {problem}")
+        return
     known = (COUNTDOWN, *MATH)
     if data_source not in known and not data_source.startswith(OWN):
         raise UnknownDataSource(
-            f"no verifier for data source {data_source!r}; known: {', '.join(sorted(known))} and {OWN}NAME. "
+            f"no verifier for data source {data_source!r}; known: {', '.join(sorted(known))}, {OWN}NAME and {SOURCE}TASK. "
             "Set reward.custom_reward_function to your own function to grade it."
         )

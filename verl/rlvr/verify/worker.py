@@ -1,12 +1,15 @@
-"""A worker of the symbolic layer: ``python -m rlvr.verify.worker``, one JSON request a line in, one JSON reply a line out.
+"""A worker: ``python -m rlvr.verify.worker WORK``, one JSON request a line in, one JSON reply a line out.
 
-The process that is started loads sympy once and then forks a child that does the work. A child that is over its deadline or
-dead is killed and replaced by the next fork, in milliseconds, with sympy already loaded. The forking process has one thread
+``WORK`` names a module of :data:`WORK`: the symbolic layer of mathematics, or the scorers of reasoning-gym. The process that is
+started loads its libraries once and then forks a child that does the work. A child that is over its deadline or dead is killed
+and replaced by the next fork, in milliseconds, with everything already loaded. The forking process has one thread
 and nothing of ours in it (no CUDA, no Ray, no locks), so forking is safe whatever the caller runs in. Memory is limited with
 RLIMIT_AS; an alarm ends a child that its parent can no longer kill; the end of stdin, which the kernel closes when the caller
 dies however it dies, ends both. Deliberately left out: scheduling (:mod:`rlvr.verify.pool`).
 """
 
+import contextlib
+import importlib
 import json
 import logging
 import os
@@ -15,38 +18,40 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, TextIO
 
-from rlvr.verify.equal import decide
-from rlvr.verify.policy import Policy
 from rlvr.verify.verdict import TIMEOUT
 
+WORK = {"mathematics": "rlvr.verify.mathematics", "reasoning_gym": "rlvr.verify.scorer"}
 MEMORY = 2 << 30
 GRACE = 0.5  # seconds after which an orphan kills itself
 RECYCLE = 2000  # requests after which a child is replaced: sympy's caches only grow
-WARM_UP = (("\\frac{1}{2}", "0.5"), ("\\{1,2\\}", "x^2-\\sqrt{3}"), ("\\cos x", "\\log_2 x+1"))
 
 
-def main() -> None:
+def main(work_name: str) -> None:
     requests, replies = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     # What a library prints must not end up between two replies.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller's Ctrl-C is the caller's
     logging.disable(logging.CRITICAL)
-    from rlvr.verify.symbolic import symbolic
-
-    for gold, prediction in WARM_UP:
-        symbolic(gold, prediction)
+    work = importlib.import_module(WORK[work_name])
+    work.load()
     _limit_memory()
     _send(replies, {"ready": True})
     child: _Child | None = None
     for line in requests:
         request = json.loads(line)
+        # Whatever goes wrong here goes wrong in the child too, where it is reported.
+        with contextlib.suppress(Exception):
+            if work.prepare(request) and child is not None:  # forked before that was there
+                child.kill()
+                child = None
         if child is None or child.served >= RECYCLE:
             if child is not None:
                 child.kill()
-            child = _Child(replies, requests)
+            child = _Child(work, replies, requests)
         reply = child.ask(line, request["deadline"])
         if not child.alive:
             child = None
@@ -58,14 +63,14 @@ def main() -> None:
 class _Child:
     """A forked process that answers requests until it is killed."""
 
-    def __init__(self, *inherited: TextIO) -> None:
+    def __init__(self, work: ModuleType, *inherited: TextIO) -> None:
         down, self.requests = os.pipe()
         self.replies, up = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             for file in (self.requests, self.replies, *(stream.fileno() for stream in inherited)):
                 os.close(file)
-            _serve(down, up)
+            _serve(work, down, up)
         os.close(down)
         os.close(up)
         self.alive = True
@@ -89,19 +94,15 @@ class _Child:
         self.alive = False
 
 
-def _serve(down: int, up: int) -> None:
+def _serve(work: ModuleType, down: int, up: int) -> None:
     """The child's whole life; never returns."""
-    from rlvr.verify.symbolic import symbolic
-
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for line in _lines(down):
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["deadline"] + GRACE)
-        policy = Policy(tuple(request["extraction"]), tuple(request["accept"]))
-        # sympy raises whatever it likes on odd input; the caller counts it
+        # sympy and scorers raise whatever they like on odd input; the caller counts it
         try:
-            correct, layer = decide(request["gold"], request["prediction"], policy, symbolic)
-            reply: dict[str, Any] = {"correct": correct, "layer": layer}
+            reply: dict[str, Any] = work.answer(request)
         except BaseException as error:  # noqa: BLE001  (math-verify's TimeoutException and RecursionError among them)
             reply = {"error": f"error: {type(error).__name__}: {str(error)[:200]}"}
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -127,4 +128,4 @@ def _limit_memory() -> None:
 
 if __name__ == "__main__":
     sys.setrecursionlimit(3000)
-    main()
+    main(sys.argv[1])
