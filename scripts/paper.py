@@ -43,6 +43,7 @@ from tiny_runs import (
 
 from passk.study import BASE, SeedRun, write_study
 from passk.tally import tally
+from rlvr import machine
 
 STEPS = 30
 QUESTIONS, SAMPLES = 256, 256
@@ -112,7 +113,7 @@ def main() -> None:
     arguments = parse()
     os.chdir(ROOT)
     # Threads that wait for a descheduled one: two evaluations of two threads each on two cores took six times as long as one.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // arguments.jobs)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() // arguments.jobs)))
     started = time.monotonic()
     seeds = 1 if arguments.quick else arguments.seeds
     questions, samples = (QUICK_QUESTIONS, QUICK_SAMPLES) if arguments.quick else (QUESTIONS, SAMPLES)
@@ -249,9 +250,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--tune", action="store_true", help="evaluate on the tuning split instead of the held-out questions"
     )
-    parser.add_argument(
-        "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs at a time; 3.5 GiB of memory each"
-    )
+    parser.add_argument("--jobs", type=int, default=machine.cores(), help="runs at a time; 3.5 GiB of memory each")
     parser.add_argument("--output", type=Path, default=Path("runs/paper"))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for every training run")
     arguments = parser.parse_args()

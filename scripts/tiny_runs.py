@@ -4,7 +4,6 @@ Imported by ``scripts/quickstart.py`` and ``scripts/paper.py``; not a command.
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -117,16 +116,9 @@ def evaluate(
     command = [sys.executable, "-m", "passk.generate", f"--datasets={asked}", "--prompt_template_type=countdown"]
     command += [f"--model_name={','.join(named)}", f"--output_dir={folder}"]
     command += [f"--num_generation={samples}", f"--limit={questions}", f"--max_tokens={MAX_TOKENS}"]
-    command += [f"--temperature={temperature}", f"--top_p={top_p}", "--dtype=float32"]
-    environment = os.environ | {
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine in this process: one start less
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TORCH_COMPILE_DISABLE": "1",  # as in scripts/env_cpu.sh
-    }
+    command += [f"--temperature={temperature}", f"--top_p={top_p}"]
     with nullcontext() if log is None else log.open("w") as output:
         errors = None if log is None else subprocess.STDOUT
-        ended = subprocess.run(command, stdout=output, stderr=errors, env=environment, cwd=ROOT)
+        ended = subprocess.run(command, stdout=output, stderr=errors, cwd=ROOT)
     check(ended.returncode, log, "evaluation")
     return {name: next((folder / name if several else folder).glob("*.jsonl")) for name in models}

@@ -3,12 +3,35 @@
 An engine answers questions: ``add`` queues one, ``step`` works a little and returns those that are finished, ``unfinished``
 says how many are under way. All answers to a question are one request (its prompt is computed once). Deliberately left out: a
 seed for each request; vLLM draws those row by row, which costs more than the model, so the engine has one.
+
+On a CPU the engine computes in float32, in this process, on the cores that others leave idle and with a KV cache out of the
+memory that is free (:mod:`rlvr.cpu.worker`).
 """
 
+import logging
+import os
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from passk.presets import Sampling
+from rlvr import machine
+
+GIB = 2**30
+# What vLLM reads when it is imported, where the user has not set it. On a CPU one process instead of three starts sooner and sends
+# no token through queues, compiling two small functions takes longer than they do, and its warnings are about these settings.
+GPU_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING"}
+CPU_ENVIRONMENT = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "TORCH_COMPILE_DISABLE": "1",
+}
+# The CPU build neither compiles graphs nor plans its batch by memory.
+CPU_ARGUMENTS = {
+    "enforce_eager": True,
+    "max_num_seqs": 256,
+    "worker_cls": "rlvr.cpu.worker.Worker",
+    "use_tqdm_on_load": False,
+}
 
 
 @dataclass(frozen=True)
@@ -48,26 +71,34 @@ class EngineSettings:
     sampling: Sampling
     seed: int
     tensor_parallel: int = 1
+    kv_cache_gib: float | None = None  # None: vLLM's share of a GPU; on a CPU what is needed and free
 
 
 class VllmEngine:
     """vLLM's own engine loop, without its progress bar and without waiting for a whole batch."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        import torch
+        others = machine.Others()
+        gpu = on_gpu()
+        for name, value in (GPU_ENVIRONMENT if gpu else CPU_ENVIRONMENT).items():
+            os.environ.setdefault(name, value)
         from vllm import LLM, SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        # the CPU build neither compiles graphs nor plans its batch by memory
-        machine: dict[str, Any] = {} if torch.cuda.is_available() else {"enforce_eager": True, "max_num_seqs": 256}
+        if not gpu:
+            use_idle_cores(others)
         self.llm = LLM(
             model=settings.model,
             dtype=settings.dtype,
             seed=settings.seed,
             tensor_parallel_size=settings.tensor_parallel,
+            kv_cache_memory_bytes=None if settings.kv_cache_gib is None else int(settings.kv_cache_gib * GIB),
             disable_log_stats=True,
-            **machine,
+            **({} if gpu else CPU_ARGUMENTS),
         )
+        logging.getLogger("vllm").setLevel(
+            logging.ERROR
+        )  # its warnings were printed; later ones would cut through the bar
         sampling = settings.sampling
         self.params = SamplingParams(
             n=sampling.num_generation,
@@ -91,7 +122,7 @@ class VllmEngine:
         self._added += 1
         # the templates spell every special token out, a second <|begin_of_text|> would be wrong
         ids = self._tokenizer.encode(prompt, add_special_tokens=False)
-        self._engine.add_request(request_id, {"prompt_token_ids": ids}, self.params.clone())
+        self._engine.add_request(request_id, {"type": "token", "prompt_token_ids": ids}, self.params.clone())
         self._keys[request_id] = key
 
     def step(self) -> list[Answers]:
@@ -102,6 +133,28 @@ class VllmEngine:
                 generations = (Generation(one.text, len(one.token_ids), str(one.finish_reason)) for one in ordered)
                 finished.append(Answers(self._keys.pop(output.request_id), tuple(generations)))
         return finished
+
+
+def on_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def precision(dtype: str) -> str:
+    """``auto`` is the model's own on a GPU. On a CPU vLLM would make bfloat16 of it, which most CPUs have no instructions for."""
+    return "float32" if dtype == "auto" and not on_gpu() else dtype
+
+
+def use_idle_cores(others: machine.Others) -> None:
+    """A thread for each core that others leave idle: all threads wait for one that has to share its core.
+
+    ``OMP_NUM_THREADS`` in the environment is left alone.
+    """
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, round(machine.cores() - others.cores() - 0.2)))
 
 
 def vllm_engine(settings: EngineSettings) -> Engine:

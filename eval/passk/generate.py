@@ -3,6 +3,7 @@
     python -m passk.generate --model_name MODEL --datasets TianHongZXY/AIME2025,data/test.parquet --output_dir DIR \\
         --preset qwen2.5-math [--num_generation 256 --temperature 0.6 --top_p 0.95 --top_k -1 --max_tokens 4096]
         [--prompt_template_type qwen] [--split test] [--batch_size 1000] [--num_gpus 1] [--seed 0] [--limit N]
+        [--dtype auto] [--kv_cache_gib N]
 
 ``DIR`` gets a JSONL file and a manifest for each data set. The same command goes on where a killed run stopped. Several models
 (``--model_name NAME=MODEL,NAME=MODEL``) are evaluated in turn in one process, each in ``DIR/NAME``. Deliberately left out:
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import fire
 from tqdm import tqdm
 
 from passk import manifest, models
-from passk.engine import Answers, EngineSettings, vllm_engine
+from passk.engine import Answers, EngineSettings, precision, vllm_engine
 from passk.grade import Grader, fields_of, gold_text, installed_grader
 from passk.presets import Sampling, sampling_of
 from passk.questions import Question, dataset_name, fingerprint, load_questions
@@ -64,6 +65,7 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
     dtype: str = "auto",
+    kv_cache_gib: float | None = None,
 ) -> None:
     """Evaluate models on data sets; goes on where a killed run of the same command stopped.
 
@@ -86,7 +88,9 @@ def evaluate(
         preset: the paper's settings: qwen2.5-math, llama or qwen3; flags that are given win.
         seed: of the engines; written to the manifest.
         limit: only the first questions.
-        dtype: of the model, like bfloat16; float32 on a CPU.
+        dtype: of the model, like bfloat16; by default the model's own, and float32 on a CPU.
+        kv_cache_gib: memory of an engine's KV cache; by default vLLM's share of a GPU, and on a CPU what the answers need, at
+            most 4 GiB and a quarter of the free memory.
     """
     flags: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
     flags |= {"num_generation": num_generation, "prompt_template_type": prompt_template_type}
@@ -107,7 +111,9 @@ def evaluate(
             ]
             if len({task.path for task in tasks}) < len(tasks):
                 raise ValueError("--datasets: two of them would be written to the same file; evaluate them apart")
-            evaluate_model(model, tasks, sampling, dtype, seed, limit, num_gpus, batch_size, resume_id)
+            evaluate_model(
+                model, tasks, sampling, precision(dtype), seed, limit, num_gpus, batch_size, resume_id, kv_cache_gib
+            )
     except (ValueError, OSError) as error:
         raise SystemExit(f"passk.generate: {error}") from error
 
@@ -122,6 +128,7 @@ def evaluate_model(
     num_gpus: int,
     batch_size: int,
     resume_id: int = 0,
+    kv_cache_gib: float | None = None,
     make_engine: MakeEngine = vllm_engine,
 ) -> None:
     """Sample what is not stored yet, on engines that are started only if something is missing."""
@@ -146,7 +153,7 @@ def evaluate_model(
             if question.question_id not in store.question_ids
         ]
         if todo:
-            settings_of_engine = EngineSettings(folder, dtype, sampling, engine_seed)
+            settings_of_engine = EngineSettings(folder, dtype, sampling, engine_seed, kv_cache_gib=kv_cache_gib)
             prompts = (
                 ((index, question.question_id), render(sampling.prompt_template_type, question.text))
                 for index, question in todo
@@ -195,7 +202,7 @@ def _answers(
         print(f"{settings.model}: engine started in {time.monotonic() - started:.0f} s", flush=True)
         return sample(engine, prompts, batch_size)
     tensor_parallel, replicas = _split(num_gpus, facts)
-    settings = EngineSettings(settings.model, settings.dtype, settings.sampling, settings.seed, tensor_parallel)
+    settings = replace(settings, tensor_parallel=tensor_parallel)
     print(f"{settings.model}: {replicas} replicas on {tensor_parallel} GPUs each", flush=True)
     return sample_on_replicas(make_engine, settings, replicas, prompts, batch_size)
 
@@ -304,6 +311,5 @@ def _tuple(value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    # vLLM's own progress and configuration dumps would drown the bar
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # vLLM binds its memory to this node, and warns that it does
     fire.Fire(evaluate)

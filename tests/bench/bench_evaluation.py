@@ -10,7 +10,6 @@ start of the engine, and quality.
 """
 
 import json
-import os
 import random
 import resource
 import statistics
@@ -34,7 +33,6 @@ def engine(
     rounds: int = 4,
 ) -> None:
     """Wall time of the evaluation over that of a bare generate."""
-    os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
     from passk.engine import EngineSettings, VllmEngine
     from passk.generate import Task, evaluate_model
     from passk.presets import Sampling

@@ -17,7 +17,6 @@ from tests.conftest import ROOT
 
 QUESTIONS, SAMPLES = 24, 8
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
-ENVIRONMENT |= {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
 def command(model: Path, output: Path, *more: str) -> list[str]:
@@ -28,7 +27,7 @@ def command(model: Path, output: Path, *more: str) -> list[str]:
         f"--limit={QUESTIONS}",
         "--max_tokens=40",
     ]
-    flags += [f"--datasets={model.parent / 'test.parquet'}", "--temperature=1.0", "--dtype=float32", "--batch_size=4"]
+    flags += [f"--datasets={model.parent / 'test.parquet'}", "--temperature=1.0", "--batch_size=4"]
     return ["bash", str(ROOT / "eval.sh"), f"--model_name={model}", f"--output_dir={output}", *flags, *more]
 
 

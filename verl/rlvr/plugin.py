@@ -20,6 +20,7 @@ by name proves it in the process that trains.
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
 | Ray workers forked from one process | ``hydra.callbacks.forkserver`` | rlvr/cpu/forkserver.py |
 | vLLM's engine in the server's process | ``…rollout.engine_kwargs.vllm.distributed_executor_backend=uni`` | rlvr/cpu/inprocess.py |
+| a KV cache out of the free memory | ``…rollout.engine_kwargs.vllm.worker_cls=rlvr.cpu.worker.Worker`` | rlvr/cpu/worker.py |
 | weights that stay loadable on the CPU | vLLM entry point ``rlvr_cpu`` | rlvr/cpu/vllm.py |
 """
 

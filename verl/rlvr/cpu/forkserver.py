@@ -31,6 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rlvr import machine
 from rlvr.heap import freeze_heap
 
 # What the workers of a run import: the trainer, the training worker, the rollout worker, the vLLM server with its engine.
@@ -41,7 +42,7 @@ PRELOADED = (
     "verl.workers.engine.fsdp.transformer_impl",
     "rlvr.training.vllm_server",
     "rlvr.cpu.inprocess",
-    "vllm.v1.worker.cpu_worker",
+    "rlvr.cpu.worker",
     "vllm.model_executor.models.qwen2",
     "transformers.models.qwen2.modeling_qwen2",
     "transformers.models.llama.modeling_llama",
@@ -64,7 +65,7 @@ def start() -> str:
     environment = os.environ | {"RAY_JOB_ID": FIRST_JOB, "RAY_RAYLET_PID": driver}
     # Read by torch at its import. Ray's own setting would be one thread a worker, whatever the machine; one core is left to the
     # other processes, because threads that wait for a descheduled one are slower than a single thread.
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) - 1)))
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() - 1)))
     command = [sys.executable, "-m", "rlvr.cpu.forkserver", str(listener.fileno()), driver]
     subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
     listener.close()

@@ -24,7 +24,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from rlvr.launch.cpus import allowed, for_ray
+from rlvr import machine
+from rlvr.launch.cpus import for_ray
 
 EXIT_CODE = 2
 PORT = 6379
@@ -203,7 +204,7 @@ def start_command(
     else:
         command += [f"--address={address if ':' in address else f'{address}:{port}'}"]
     if cpus is None and gpus is not None:
-        cpus = for_ray(gpus, allowed())
+        cpus = for_ray(gpus, machine.cores())
     if cpus is not None:
         command.append(f"--num-cpus={cpus}")
     if gpus is not None:

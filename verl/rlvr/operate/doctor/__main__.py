@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
+from rlvr import machine
 from rlvr.launch import cpus
 from rlvr.operate.doctor import Finding, Level, exit_code, gpus, host, ray_worker, red, run, software
 
@@ -46,7 +47,7 @@ def findings(config_name: str, overrides: Sequence[str], with_ray: bool) -> Iter
         per_node = len(driver.gpus)
     yield from host.check(on_gpu, Path(config.trainer.default_local_dir))
     if not os.environ.get("RAY_ADDRESS"):  # a cluster that runs has its own counts
-        limits = (os.cpu_count() or 1, cpus.allowed(), default_ray_cpus())
+        limits = (os.cpu_count() or 1, machine.cores(), default_ray_cpus())
         yield from host.check_ray_cpus(*limits, run.ray_cpus(config), per_node)
     yield from gpus.check(driver, per_node if on_gpu else None)
     yield from software.check(software.probe_all(on_gpu), on_gpu, driver.cuda if driver else None)
@@ -60,7 +61,7 @@ def planned(config_name: str, overrides: Sequence[str]) -> DictConfig:
     """The run's configuration; without overrides the shipped defaults, of which only general settings are used."""
     config = run.compose(CONFIGS, config_name, overrides)
     if not any("ray_init.num_cpus" in override for override in overrides):
-        launcher_s = cpus.for_ray(int(config.trainer.n_gpus_per_node), cpus.allowed())
+        launcher_s = cpus.for_ray(int(config.trainer.n_gpus_per_node), machine.cores())
         config.ray_kwargs.ray_init.num_cpus = launcher_s
     return config
 

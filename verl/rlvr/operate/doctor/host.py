@@ -8,31 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
+from rlvr import machine
 from rlvr.launch.cpus import for_ray
 from rlvr.operate.doctor import Finding, green, red, yellow
 
 GIB = 2**30
-CGROUP = Path("/sys/fs/cgroup")
 # verl reserves 3 logical CPUs of Ray's for each GPU, and its trainer one.
 RESERVED_A_GPU = 3
 MANY_CORES = 64  # Ray starts an idle worker process a CPU
-
-
-def memory_bytes(cgroup: Path = CGROUP) -> int:
-    """Main memory, or the container's limit where that is less."""
-    limits = [psutil.virtual_memory().total]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        limits += [int(word) for word in _words(cgroup / name) if word.isdigit()]
-    return min(limits)
-
-
-def _words(file: Path) -> list[str]:
-    try:
-        return file.read_text().split()
-    except OSError:
-        return []
 
 
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Iterator[Finding]:
@@ -124,7 +107,7 @@ def check_disk(name: str, folder: Path, free: int, total: int) -> Iterator[Findi
 def check(on_gpu: bool, run_folder: Path) -> Iterator[Finding]:
     """Everything of this file but Ray's CPU count, which depends on the run."""
     yield from check_python()
-    yield from check_memory(memory_bytes(), on_gpu)
+    yield from check_memory(machine.total_memory(), on_gpu)
     yield from check_shared_memory(shutil.disk_usage("/dev/shm").free if Path("/dev/shm").is_dir() else 0, on_gpu)
     yield from check_file_descriptors(*resource.getrlimit(resource.RLIMIT_NOFILE), on_gpu)
     for name, folder in (

@@ -21,11 +21,6 @@ def levels(findings) -> list[str]:
 # ---- the machine
 
 
-def test_the_container_s_memory(tmp_path):
-    (tmp_path / "memory.max").write_text("1073741824\n")
-    assert host.memory_bytes(tmp_path) == GIB
-
-
 @pytest.mark.parametrize(
     ("host_cpus", "allowed_cpus", "ray_default", "num_cpus", "gpu_count", "level"),
     [

@@ -1,0 +1,56 @@
+"""What the engine chooses by itself on a CPU; the engine at work is in tests/integration/test_evaluation.py."""
+
+import pytest
+import torch
+
+from passk import engine, generate
+from passk.engine import EngineSettings, precision, use_idle_cores
+from passk.presets import Sampling
+from rlvr import machine
+from tests.unit.passk.fake_engine import FakeEngine, make_model
+
+
+@pytest.mark.parametrize(
+    ("gpu", "asked", "taken"),
+    [(False, "auto", "float32"), (False, "bfloat16", "bfloat16"), (True, "auto", "auto"), (True, "float16", "float16")],
+)
+def test_a_cpu_computes_in_float32(monkeypatch, gpu, asked, taken):
+    monkeypatch.setattr(engine, "on_gpu", lambda: gpu)
+    assert precision(asked) == taken
+
+
+@pytest.mark.parametrize(
+    ("cores", "busy", "threads"),
+    [(2, 0.0, 2), (2, 0.2, 2), (2, 1.0, 1), (2, 2.0, 1), (1, 1.0, 1), (16, 1.0, 15), (16, 8.4, 7), (16, 16.0, 1)],
+)
+def test_there_is_a_thread_for_each_core_that_others_leave_idle(monkeypatch, cores, busy, threads):
+    others = machine.Others()
+    set_to = []
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(others, "cores", lambda: busy)
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    use_idle_cores(others)
+    assert set_to == [threads]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    use_idle_cores(others)
+    assert set_to == [threads], "what the user has set is left alone"
+
+
+def test_the_memory_flag_reaches_the_engine(monkeypatch, tmp_path):
+    asked: list[EngineSettings] = []
+
+    def make_engine(settings: EngineSettings) -> FakeEngine:
+        asked.append(settings)
+        return FakeEngine(settings)
+
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"problem": "1,2->3", "answer": "3", "data_source": "own/test"}\n')
+    task = generate.Task(str(questions), tmp_path / "out.jsonl", generate.load_questions(str(questions), "test", 1))
+    sampling = Sampling("countdown", 16, num_generation=1, temperature=1.0)
+    model = str(make_model(tmp_path / "model"))
+    for gib in (None, 0.5):
+        arguments = {"limit": None, "num_gpus": 1, "batch_size": 8, "kv_cache_gib": gib, "make_engine": make_engine}
+        generate.evaluate_model(model, [task], sampling, "auto", 0, **arguments)
+        task.path.unlink()
+    assert [one.kv_cache_gib for one in asked] == [None, 0.5]

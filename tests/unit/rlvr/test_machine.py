@@ -1,0 +1,128 @@
+"""What may be used of machines that are files in a folder, and what others use of this one."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlvr import machine
+
+GIB = 2**30
+CpuTimes = namedtuple("CpuTimes", "user nice system idle iowait irq softirq steal guest guest_nice")
+
+
+@pytest.fixture
+def many_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(128)))
+
+
+@pytest.fixture
+def large_memory(monkeypatch):
+    memory = namedtuple("Memory", "total available")(1024 * GIB, 900 * GIB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+
+
+@pytest.fixture
+def group(tmp_path):
+    """Write a control group's files; ``group("job", "memory.max", 5)``, with the process in it."""
+    own = tmp_path / "own"
+    own.write_text("0::/\n")
+
+    def write(path: str, name: str, value: object) -> tuple:
+        folder = tmp_path / "cgroup" / path
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{value}\n")
+        return tmp_path / "cgroup", own
+
+    write.own = own
+    return write
+
+
+def test_a_containers_quota_counts_not_the_hosts_cores(group, many_cores):
+    assert machine.cores(*group("", "cpu.max", "1650000 100000")) == 16
+    assert machine.cores(*group("", "cpu.max", "50000 100000")) == 1
+    assert machine.cores(*group("", "cpu.max", "max 100000")) == 128
+
+
+def test_the_first_version_of_cgroups(group, many_cores, large_memory):
+    group.own.write_text("4:memory:/job\n3:cpuset:/\n2:cpu,cpuacct:/job\n1:name=systemd:/\n")
+    group("cpu/job", "cpu.cfs_quota_us", 400000)
+    assert machine.cores(*group("cpu/job", "cpu.cfs_period_us", 100000)) == 4
+    assert machine.cores(*group("cpu/job", "cpu.cfs_quota_us", -1)) == 128
+    group("memory/job", "memory.limit_in_bytes", 8 * GIB)
+    group("memory/job", "memory.stat", f"inactive_file 1\ntotal_inactive_file {GIB}\ntotal_active_file {GIB}")
+    places = group("memory/job", "memory.usage_in_bytes", 5 * GIB)
+    assert machine.total_memory(*places) == 8 * GIB
+    assert machine.free_memory(*places) == 5 * GIB, "files in memory are given up when it is short"
+
+
+def test_without_limits_the_machine_counts(tmp_path, many_cores, large_memory):
+    for own in ("0::/\n", ""):
+        (tmp_path / "own").write_text(own)
+        places = (tmp_path / "nothing", tmp_path / "own")
+        assert machine.cores(*places) == 128
+        assert (machine.total_memory(*places), machine.free_memory(*places)) == (1024 * GIB, 900 * GIB)
+
+
+def test_a_batch_job_is_a_group_in_a_group(group, many_cores, large_memory):
+    group.own.write_text("0::/slurm/job_7/step_0\n")
+    group("slurm/job_7", "cpu.max", "800000 100000")
+    group("slurm/job_7", "memory.max", 64 * GIB)
+    group("slurm/job_7", "memory.current", 60 * GIB)
+    group("slurm/job_7/step_0", "memory.max", "max")
+    places = group("", "cpu.max", "max 100000")
+    assert (machine.cores(*places), machine.total_memory(*places)) == (8, 64 * GIB)
+    assert machine.free_memory(*places) == 4 * GIB
+    group.own.write_text("0::/a/path/that/the/container/does/not/see\n")
+    assert machine.cores(*group("", "cpu.max", "200000 100000")) == 2
+
+
+@given(limit=st.integers(1, 2000 * GIB), used=st.integers(0, 2000 * GIB), files=st.integers(0, 2000 * GIB))
+def test_free_memory_is_never_negative_nor_more_than_there_is(limit, used, files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("group")
+    for name, value in {"own": "0::/", "memory.max": limit, "memory.current": used}.items():
+        (folder / name).write_text(f"{value}\n")
+    (folder / "memory.stat").write_text(f"anon 5\ninactive_file {files}\n")
+    places = (folder, folder / "own")
+    assert 0 <= machine.free_memory(*places) <= machine.total_memory(*places) <= limit
+
+
+def test_what_others_do_is_not_what_this_process_and_its_children_do(monkeypatch):
+    """Ten seconds in which the two cores worked 14 s, 4 of them this process and 2 its children; a third core is not ours."""
+    now = {"at": 100.0, "busy": 0.0, "own": 0.0}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(time, "monotonic", lambda: now["at"])
+    monkeypatch.setattr(machine, "_own_seconds", lambda: now["own"])
+
+    def cpu_times(percpu):
+        idle = CpuTimes(0, 0, 0, 500, 0, 0, 0, 0, 0, 0)
+        return [
+            idle._replace(user=now["busy"] / 2),
+            idle._replace(steal=now["busy"] / 2),
+            idle._replace(user=1e6 * now["at"]),
+        ]
+
+    monkeypatch.setattr(psutil, "cpu_times", cpu_times)
+    others = machine.Others()
+    now |= {"at": 110.0, "busy": 14.0, "own": 6.0}
+    assert others.cores() == pytest.approx(0.8)
+    now["own"] = 15.0
+    assert others.cores() == 0
+
+
+def test_own_seconds_count_children_that_run_and_children_that_have_ended():
+    before = machine._own_seconds()
+    loop = "import time\nwhile time.process_time() < 0.3: pass\nprint('done', flush=True)\n"
+    subprocess.run([sys.executable, "-c", loop], check=True, capture_output=True)
+    assert machine._own_seconds() - before >= 0.25  # the kernel counts in hundredths
+    before = machine._own_seconds()
+    with subprocess.Popen([sys.executable, "-c", loop + "input()"], stdin=-1, stdout=-1, text=True) as child:
+        assert child.stdout is not None and child.stdout.readline() == "done\n"
+        assert machine._own_seconds() - before >= 0.25  # the kernel counts in hundredths
+        child.communicate("\n")

@@ -1,0 +1,120 @@
+"""What this process may use of the machine, and what others use of it now. Limits of a container or a batch job count.
+
+Deliberately left out: GPUs, and the host's size where a limit is smaller.
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+CGROUP = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
+RECLAIMABLE = ("inactive_file", "active_file")  # files in memory that the kernel gives up when memory is short
+
+
+def cores(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
+    """CPUs that affinity and quotas (cgroup v2, then v1) leave to this process; at least 1."""
+    count: float = len(os.sched_getaffinity(0))
+    for folder in _cgroups("cpu", cgroup, own):
+        count = min(count, _quota_v2(folder / "cpu.max"), _quota_v1(folder))
+    return max(1, math.floor(count))
+
+
+def total_memory(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
+    """Bytes of main memory, or of the smallest limit where that is less."""
+    return min([psutil.virtual_memory().total, *(limit for limit, _ in _memory_limits(cgroup, own))])
+
+
+def free_memory(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
+    """Bytes that programs may still take: files that are only kept in memory do not count as used."""
+    left = (max(0, limit - used) for limit, used in _memory_limits(cgroup, own))
+    return min([psutil.virtual_memory().available, *left])
+
+
+class Others:
+    """How busy other programs keep the cores of this process, since this object was made."""
+
+    def __init__(self) -> None:
+        self._started, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+
+    def cores(self) -> float:
+        """Cores that others kept busy on average, 0 to all of them."""
+        elapsed = max(1e-3, time.monotonic() - self._started)
+        others = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
+        return min(float(len(os.sched_getaffinity(0))), max(0.0, others / elapsed))
+
+
+def _busy_seconds() -> float:
+    """Seconds that the cores of this process have worked since the machine's start, other guests of the host included."""
+    allowed = os.sched_getaffinity(0)
+    times = [one for number, one in enumerate(psutil.cpu_times(percpu=True)) if number in allowed]
+    return sum(one.user + one.nice + one.system + one.irq + one.softirq + one.steal for one in times)
+
+
+def _own_seconds() -> float:
+    """Seconds that this process and its children have worked."""
+    process = psutil.Process()
+    seconds = sum(process.cpu_times()[:4])  # user, system, and both of the children that have ended
+    for child in process.children(recursive=True):
+        try:
+            seconds += sum(child.cpu_times()[:2])
+        except psutil.Error:  # it has just ended
+            continue
+    return seconds
+
+
+def _cgroups(controller: str, cgroup: Path, own: Path) -> Iterator[Path]:
+    """The folders of this process's control group for ``cpu`` or ``memory``, and of those around it."""
+    for line in _lines(own):
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = cgroup / controller if controllers else cgroup
+        folder = root / path.lstrip("/")
+        yield from (one for one in (folder, *folder.parents) if one.is_relative_to(root))
+
+
+def _memory_limits(cgroup: Path, own: Path) -> Iterator[tuple[int, int]]:
+    """(limit, used) in bytes of each control group that has a limit."""
+    names = (("memory.max", "memory.current", ""), ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"))
+    for folder in _cgroups("memory", cgroup, own):
+        for limit_file, used_file, prefix in names:
+            limit, used = (_number(folder / name) for name in (limit_file, used_file))
+            if limit is not None and used is not None:
+                pairs = (line.split() for line in _lines(folder / "memory.stat"))
+                files = sum(int(value) for name, value in pairs if name in [prefix + one for one in RECLAIMABLE])
+                yield limit, max(0, used - files)
+
+
+def _quota_v2(file: Path) -> float:
+    """CPUs in ``cpu.max`` ("<quota> <period>" in µs, or "max <period>")."""
+    for line in _lines(file):
+        quota, period = line.split()
+        if quota != "max":
+            return int(quota) / int(period)
+    return math.inf
+
+
+def _quota_v1(folder: Path) -> float:
+    """CPUs in ``cpu.cfs_quota_us`` / ``cpu.cfs_period_us``; a quota of −1 is none."""
+    quota, period = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
+    return quota / period if quota and period and quota > 0 else math.inf
+
+
+def _number(file: Path) -> int | None:
+    """The integer in a file; None where there is none ("max", or no such file)."""
+    try:
+        return int(next(iter(_lines(file)), ""))
+    except ValueError:
+        return None
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []
