@@ -3,7 +3,8 @@
     METHOD=psr|nsr|w_reinforce|grpo|ppo make quickstart        (default: nsr)
 
 Everything that a run of the 7B models does happens here too, smaller: Ray, an FSDP2 actor, vLLM rollouts, checkpoints, and an
-evaluation with many samples a question. Written to ``runs/quickstart-METHOD-TIME``.
+evaluation with many samples a question. Written to ``runs/quickstart-METHOD-TIME``. The first line says what it found of the
+machine and how long it expects to take, the last one how long each part took.
 """
 
 import os
@@ -33,10 +34,22 @@ from passk import metrics
 from passk.estimate import Estimate
 from passk.report import write_report
 from passk.tally import tally
+from rlvr import machine
 
 STEPS = 16
 EVALUATED_QUESTIONS = 128
 SAMPLES_PER_QUESTION = 64
+
+# Seconds of each part on two free cores where SAMPLE_JOB takes SAMPLE_SECONDS (an AMD EPYC of 2.6 GHz; the second with torch held
+# to AVX2): what `make quickstart` says at its end. Other machines in proportion.
+PARTS = {
+    "AVX-512": {"model": 66.0, "training": 68.0, "evaluation": 18.0},
+    "AVX2": {"model": 85.0, "training": 80.0, "evaluation": 20.0},
+}
+SAMPLE_JOB = 10**6  # squares to add in Python: much of a short run is Python
+SAMPLE_SECONDS = 0.028
+CORES_USED = 1.3  # by the parts, on average
+GIB = 2**30
 
 console = Console()
 
@@ -47,18 +60,18 @@ def main() -> None:
         print(f"METHOD={method} is unknown: choose one of {', '.join(METHODS)}", file=sys.stderr)
         sys.exit(2)
     os.chdir(ROOT)
-    started = time.monotonic()
+    print(this_machine(made=(MODEL / "config.json").is_file()), flush=True)
     run = Path("runs") / f"quickstart-{method}-{time.strftime('%Y%m%d-%H%M%S')}"
     run.mkdir(parents=True)
 
-    with phase("1/3  the tiny model and its data"):
+    seconds: dict[str, float] = {}
+    with phase("1/3  the tiny model and its data", "model", seconds):
         make_base()
     title = f"2/3  training: {method}, {STEPS} steps (Ray, FSDP2 and vLLM start first, which takes longest)"
-    with phase(title), progress_bar() as progress:
+    with phase(title, "training", seconds), progress_bar() as progress:
         trained = train(*METHODS[method], run, STEPS, progress)
-    with phase(
-        f"3/3  evaluation: {EVALUATED_QUESTIONS} held-out questions × {SAMPLES_PER_QUESTION} samples, both models"
-    ):
+    title = f"3/3  evaluation: {EVALUATED_QUESTIONS} held-out questions × {SAMPLES_PER_QUESTION} samples, both models"
+    with phase(title, "evaluation", seconds):
         estimates = compare({"base": MODEL, method: trained}, run)
 
     console.print(table(estimates))
@@ -75,15 +88,60 @@ def main() -> None:
         "base model and data": MODEL.parent,
     }.items():
         print(f"  {what:<36}{path}")
-    print(f"total {time.monotonic() - started:.0f} s")
+    parts = ", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())
+    print(f"took {minutes(sum(seconds.values()))}: {parts}")
+
+
+def this_machine(made: bool) -> str:
+    """What there is, and how long the quickstart will take on it; ``made``: the tiny model is there already.
+
+    Waits half a second to see how busy the cores are.
+    """
+    cores, busy, vectors = machine.cores(), machine.busy_cores(), instructions(Path("/proc/cpuinfo"))
+    free, total = machine.free_memory() / GIB, machine.total_memory() / GIB
+    expected = expected_seconds(vectors, sample_seconds(), max(0.5, cores - busy), made)
+    return (
+        f"{cores} cores ({vectors}), {busy:.1f} of them busy with other programs; {free:.1f} of {total:.1f} GiB of memory free. "
+        f"Expected: about {minutes(expected)}{'' if made else ', with the tiny model to make first'}"
+    )
+
+
+def instructions(cpuinfo: Path) -> str:
+    """The vector instructions that torch will use; ``ATEN_CPU_CAPABILITY`` in the environment may hold it to AVX2."""
+    flags = next((line.split() for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), [])
+    held = os.environ.get("ATEN_CPU_CAPABILITY", "avx512") != "avx512"
+    return "AVX-512" if "avx512f" in flags and not held else "AVX2"
+
+
+def sample_seconds() -> float:
+    """Seconds of a core for SAMPLE_JOB, without those that other programs had it: the fastest of three."""
+    taken = []
+    for _ in range(3):
+        started = time.process_time()
+        sum(number * number for number in range(SAMPLE_JOB))
+        taken.append(time.process_time() - started)
+    return min(taken)
+
+
+def expected_seconds(vectors: str, sample: float, free_cores: float, made: bool) -> float:
+    """In proportion to the speed of a core, and to the cores that are missing."""
+    work = sum(seconds for part, seconds in PARTS[vectors].items() if not (made and part == "model"))
+    return work * sample / SAMPLE_SECONDS * max(1.0, CORES_USED / free_cores)
+
+
+def minutes(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
 @contextmanager
-def phase(title: str) -> Iterator[None]:
+def phase(title: str, part: str, seconds: dict[str, float]) -> Iterator[None]:
+    """A rule before a part; how long it took goes into ``seconds``."""
     console.rule(title, align="left")
     started = time.monotonic()
     yield
-    console.print(f"{time.monotonic() - started:.0f} s", style="dim")
+    seconds[part] = time.monotonic() - started
+    console.print(f"{seconds[part]:.0f} s", style="dim")
 
 
 def compare(models: dict[str, Path], run: Path) -> list[Estimate]:
@@ -111,3 +169,6 @@ if __name__ == "__main__":
         main()
     except RunFailed as failure:
         sys.exit(str(failure))
+    except KeyboardInterrupt:
+        print("\nstopped: `make quickstart` starts again; the tiny model is kept once it is made", file=sys.stderr)
+        sys.exit(130)

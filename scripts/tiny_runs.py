@@ -62,10 +62,14 @@ def train(launcher: str, overrides: Sequence[str], folder: Path, steps: int, pro
     task = progress.add_task(f"{folder.name}: starting the engine", total=steps)
     with (folder / "train.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
-        while process.poll() is None:
-            time.sleep(0.5)
-            done, text = last_step(folder / "metrics.jsonl")
-            progress.update(task, completed=done, description=f"{folder.name}: {text}")
+        try:
+            while process.poll() is None:
+                time.sleep(0.5)
+                done, text = last_step(folder / "metrics.jsonl")
+                progress.update(task, completed=done, description=f"{folder.name}: {text}")
+        except KeyboardInterrupt:  # Ctrl-C reached the launcher too, and it has Ray to shut down
+            process.wait()
+            raise
     progress.remove_task(task)
     check(process.returncode, folder / "train.log", f"training of {folder.name}")
     return trained

@@ -4,8 +4,8 @@ An engine answers questions: ``add`` queues one, ``step`` works a little and ret
 says how many are under way. All answers to a question are one request (its prompt is computed once). Deliberately left out: a
 seed for each request; vLLM draws those row by row, which costs more than the model, so the engine has one.
 
-On a CPU the engine computes in float32, in this process, on the cores that others leave idle and with a KV cache out of the
-memory that is free (:mod:`rlvr.cpu.worker`).
+On a CPU the engine computes in float32, in this process, with a KV cache out of the memory that is free
+(:mod:`rlvr.cpu.worker`).
 """
 
 import logging
@@ -78,7 +78,6 @@ class VllmEngine:
     """vLLM's own engine loop, without its progress bar and without waiting for a whole batch."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        others = machine.Others()
         gpu = on_gpu()
         for name, value in (GPU_ENVIRONMENT if gpu else CPU_ENVIRONMENT).items():
             os.environ.setdefault(name, value)
@@ -86,7 +85,7 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind
 
         if not gpu:
-            use_idle_cores(others)
+            use_allowed_cores()
         self.llm = LLM(
             model=settings.model,
             dtype=settings.dtype,
@@ -146,15 +145,15 @@ def precision(dtype: str) -> str:
     return "float32" if dtype == "auto" and not on_gpu() else dtype
 
 
-def use_idle_cores(others: machine.Others) -> None:
-    """A thread for each core that others leave idle: all threads wait for one that has to share its core.
+def use_allowed_cores() -> None:
+    """A thread for each core that this process may use: torch counts those of the host where a container has a quota.
 
     ``OMP_NUM_THREADS`` in the environment is left alone.
     """
     import torch
 
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, round(machine.cores() - others.cores() - 0.2)))
+        torch.set_num_threads(machine.cores())
 
 
 def vllm_engine(settings: EngineSettings) -> Engine:

@@ -311,5 +311,8 @@ def _tuple(value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # vLLM binds its memory to this node, and warns that it does
+    # Both are read when torch is imported. Threads that wait for one whose core is busy sleep instead of spinning: beside other
+    # programs spinning takes ten times as long. And vLLM binds its memory to this node and warns that it does.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     fire.Fire(evaluate)

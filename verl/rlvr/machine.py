@@ -5,7 +5,6 @@ Deliberately left out: GPUs, and the host's size where a limit is smaller.
 
 import math
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,36 +34,10 @@ def free_memory(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
     return min([psutil.virtual_memory().available, *left])
 
 
-class Others:
-    """How busy other programs keep the cores of this process, since this object was made."""
-
-    def __init__(self) -> None:
-        self._started, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
-
-    def cores(self) -> float:
-        """Cores that others kept busy on average, 0 to all of them."""
-        elapsed = max(1e-3, time.monotonic() - self._started)
-        others = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
-        return min(float(len(os.sched_getaffinity(0))), max(0.0, others / elapsed))
-
-
-def _busy_seconds() -> float:
-    """Seconds that the cores of this process have worked since the machine's start, other guests of the host included."""
-    allowed = os.sched_getaffinity(0)
-    times = [one for number, one in enumerate(psutil.cpu_times(percpu=True)) if number in allowed]
-    return sum(one.user + one.nice + one.system + one.irq + one.softirq + one.steal for one in times)
-
-
-def _own_seconds() -> float:
-    """Seconds that this process and its children have worked."""
-    process = psutil.Process()
-    seconds = sum(process.cpu_times()[:4])  # user, system, and both of the children that have ended
-    for child in process.children(recursive=True):
-        try:
-            seconds += sum(child.cpu_times()[:2])
-        except psutil.Error:  # it has just ended
-            continue
-    return seconds
+def busy_cores(seconds: float = 0.5) -> float:
+    """Cores of this process that are at work on average over the next ``seconds``, in which it waits; guests of the host count."""
+    percent = psutil.cpu_percent(interval=seconds, percpu=True)
+    return sum(percent[core] for core in os.sched_getaffinity(0)) / 100
 
 
 def _cgroups(controller: str, cgroup: Path, own: Path) -> Iterator[Path]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from passk import engine, generate
-from passk.engine import EngineSettings, precision, use_idle_cores
+from passk.engine import EngineSettings, precision, use_allowed_cores
 from passk.presets import Sampling
 from rlvr import machine
 from tests.unit.passk.fake_engine import FakeEngine, make_model
@@ -19,22 +19,16 @@ def test_a_cpu_computes_in_float32(monkeypatch, gpu, asked, taken):
     assert precision(asked) == taken
 
 
-@pytest.mark.parametrize(
-    ("cores", "busy", "threads"),
-    [(2, 0.0, 2), (2, 0.2, 2), (2, 1.0, 1), (2, 2.0, 1), (1, 1.0, 1), (16, 1.0, 15), (16, 8.4, 7), (16, 16.0, 1)],
-)
-def test_there_is_a_thread_for_each_core_that_others_leave_idle(monkeypatch, cores, busy, threads):
-    others = machine.Others()
+def test_there_is_a_thread_for_each_core_that_may_be_used(monkeypatch):
     set_to = []
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(machine, "cores", lambda: cores)
-    monkeypatch.setattr(others, "cores", lambda: busy)
+    monkeypatch.setattr(machine, "cores", lambda: 6)
     monkeypatch.setattr(torch, "set_num_threads", set_to.append)
-    use_idle_cores(others)
-    assert set_to == [threads]
+    use_allowed_cores()
+    assert set_to == [6]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    use_idle_cores(others)
-    assert set_to == [threads], "what the user has set is left alone"
+    use_allowed_cores()
+    assert set_to == [6], "what the user has set is left alone"
 
 
 def test_the_memory_flag_reaches_the_engine(monkeypatch, tmp_path):

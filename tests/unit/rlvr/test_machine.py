@@ -1,9 +1,6 @@
-"""What may be used of machines that are files in a folder, and what others use of this one."""
+"""What may be used of machines that are files in a folder, and of this one."""
 
 import os
-import subprocess
-import sys
-import time
 from collections import namedtuple
 
 import psutil
@@ -14,7 +11,6 @@ from hypothesis import strategies as st
 from rlvr import machine
 
 GIB = 2**30
-CpuTimes = namedtuple("CpuTimes", "user nice system idle iowait irq softirq steal guest guest_nice")
 
 
 @pytest.fixture
@@ -93,36 +89,7 @@ def test_free_memory_is_never_negative_nor_more_than_there_is(limit, used, files
     assert 0 <= machine.free_memory(*places) <= machine.total_memory(*places) <= limit
 
 
-def test_what_others_do_is_not_what_this_process_and_its_children_do(monkeypatch):
-    """Ten seconds in which the two cores worked 14 s, 4 of them this process and 2 its children; a third core is not ours."""
-    now = {"at": 100.0, "busy": 0.0, "own": 0.0}
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    monkeypatch.setattr(time, "monotonic", lambda: now["at"])
-    monkeypatch.setattr(machine, "_own_seconds", lambda: now["own"])
-
-    def cpu_times(percpu):
-        idle = CpuTimes(0, 0, 0, 500, 0, 0, 0, 0, 0, 0)
-        return [
-            idle._replace(user=now["busy"] / 2),
-            idle._replace(steal=now["busy"] / 2),
-            idle._replace(user=1e6 * now["at"]),
-        ]
-
-    monkeypatch.setattr(psutil, "cpu_times", cpu_times)
-    others = machine.Others()
-    now |= {"at": 110.0, "busy": 14.0, "own": 6.0}
-    assert others.cores() == pytest.approx(0.8)
-    now["own"] = 15.0
-    assert others.cores() == 0
-
-
-def test_own_seconds_count_children_that_run_and_children_that_have_ended():
-    before = machine._own_seconds()
-    loop = "import time\nwhile time.process_time() < 0.3: pass\nprint('done', flush=True)\n"
-    subprocess.run([sys.executable, "-c", loop], check=True, capture_output=True)
-    assert machine._own_seconds() - before >= 0.25  # the kernel counts in hundredths
-    before = machine._own_seconds()
-    with subprocess.Popen([sys.executable, "-c", loop + "input()"], stdin=-1, stdout=-1, text=True) as child:
-        assert child.stdout is not None and child.stdout.readline() == "done\n"
-        assert machine._own_seconds() - before >= 0.25  # the kernel counts in hundredths
-        child.communicate("\n")
+def test_busy_cores_are_those_of_this_process(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2})
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: [100.0, 100.0, 50.0])
+    assert machine.busy_cores(0.1) == pytest.approx(1.5)

@@ -63,9 +63,10 @@ def start() -> str:
     # Ray reads these two when it is imported, so they cannot wait for the worker's environment. A worker ends itself when the
     # process that it takes for the raylet has gone: here that is the driver.
     environment = os.environ | {"RAY_JOB_ID": FIRST_JOB, "RAY_RAYLET_PID": driver}
-    # Read by torch at its import. Ray's own setting would be one thread a worker, whatever the machine; one core is left to the
-    # other processes, because threads that wait for a descheduled one are slower than a single thread.
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() - 1)))
+    # Both are read by torch at its import. Ray's own setting would be one thread a worker, whatever the machine. Threads that wait
+    # for one whose core is busy sleep instead of spinning: beside other programs spinning takes ten times as long.
+    environment.setdefault("OMP_NUM_THREADS", str(machine.cores()))
+    environment.setdefault("OMP_WAIT_POLICY", "passive")
     command = [sys.executable, "-m", "rlvr.cpu.forkserver", str(listener.fileno()), driver]
     subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
     listener.close()
