@@ -16,7 +16,7 @@ async def compute_score(
     solution_str: str,
     ground_truth: Mapping[str, Any],
     extra_info: Mapping[str, Any] | None = None,
-    extraction: Sequence[str] = EXTRACTIONS,
+    extraction: Sequence[str] = tuple(EXTRACTIONS),
     accept: Sequence[str] = (),
     **_: Any,
 ) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rlvr.verify.extract import extract
 from rlvr.verify.policy import EXTRACTIONS, TASTES, Policy
 from rlvr.verify.verifier import Verifier
 
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with open(options.input, "rb") as lines:
         total = sum(1 for _ in lines)
     counts = {"graded": 0, "correct": 0}
-    pairs = _Pairs(options.input, policy)
+    pairs = _Pairs(options.input, verifier)
     try:
         with (
             open(options.output, "w", encoding="utf-8", buffering=1) as output,
@@ -60,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Pairs:
     """(answer, gold) of each line, up to the first malformed one, which is kept for the end."""
 
-    def __init__(self, file: str, policy: Policy) -> None:
+    def __init__(self, file: str, verifier: Verifier) -> None:
         self.file = file
-        self.policy = policy
+        self.verifier = verifier
         self.problem: str | None = None
 
     def __iter__(self) -> Iterator[tuple[str | None, str]]:
@@ -82,7 +81,7 @@ class _Pairs:
         if not isinstance(record, dict) or not isinstance(record.get("gold"), str):
             raise MalformedLine("no text 'gold'")
         if isinstance(record.get("response"), str):
-            return extract(record["response"], self.policy), record["gold"]
+            return self.verifier.extract(record["response"], record["gold"]), record["gold"]
         if isinstance(record.get("prediction"), str):
             return record["prediction"], record["gold"]
         raise MalformedLine("neither a text 'response' nor a text 'prediction'")

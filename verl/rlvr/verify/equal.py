@@ -6,20 +6,88 @@ reach it, so it can never take a transposed matrix, a changed bracket or a list 
 not symmetric: what is optional in the gold (a unit, ``x =``) may be left out, and an equation's name may be added.
 """
 
+import re
 from collections.abc import Callable
+from fractions import Fraction
 
-from rlvr.verify import relations, tastes
-from rlvr.verify.expression import Node, NotAnExpression, parse
+from rlvr.verify import relations, sets, tastes
+from rlvr.verify.expression import Node, NotAnExpression, num, parse
+from rlvr.verify.leaf import words
 from rlvr.verify.normalise import canonical, normalise
 from rlvr.verify.policy import Policy
-from rlvr.verify.shape import Shape, TooComplex, expand_signs, read, words
+from rlvr.verify.shape import APPROXIMATELY, expand_signs, read
+from rlvr.verify.tree import Shape, TooComplex
 from rlvr.verify.units import conflict
-from rlvr.verify.value import TooBig, Undefined, same, symbols
+from rlvr.verify.value import TooBig, Undefined, number, same, symbols
 from rlvr.verify.verdict import UNREADABLE
 
-Oracle = Callable[[str, str], bool]  # (gold, prediction) → equal?
+Oracle = Callable[[str, str], bool | None]  # (gold, prediction) → equal? None where it cannot read one
 
 UNEVALUATED = ("\\int", "\\sum", "\\prod", "\\lim", "\\frac{d}", "\\partial", "\\max", "\\min")
+COMMAND = re.compile(r"\\[A-Za-z]+")
+# What a second opinion may be asked about: every command means one thing, and no words.
+READABLE = frozenset(
+    [
+        r"\int",
+        r"\sum",
+        r"\prod",
+        r"\lim",
+        r"\frac",
+        r"\sqrt",
+        r"\binom",
+        r"\infty",
+        r"\to",
+        r"\pi",
+        r"\sin",
+        r"\cos",
+        r"\tan",
+        r"\cot",
+        r"\sec",
+        r"\csc",
+        r"\arcsin",
+        r"\arccos",
+        r"\arctan",
+        r"\sinh",
+        r"\cosh",
+        r"\tanh",
+        r"\ln",
+        r"\log",
+        r"\exp",
+        r"\cdot",
+        r"\times",
+        r"\alpha",
+        r"\beta",
+        r"\gamma",
+        r"\delta",
+        r"\theta",
+        r"\lambda",
+        r"\mu",
+        r"\nu",
+        r"\rho",
+        r"\sigma",
+        r"\tau",
+        r"\phi",
+        r"\psi",
+        r"\omega",
+        r"\partial",
+        r"\max",
+        r"\min",
+        r"\lfloor",
+        r"\rfloor",
+        r"\lceil",
+        r"\rceil",
+        r"\mod",
+        r"\pm",
+    ]
+)
+WORDLIKE = re.compile(
+    r"(?<![A-Za-z\\])(?!sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|mod|pi|(?:d[a-z])+(?![A-Za-z]))[A-Za-z]{2,}"
+)
+OTHER_CHOICE = re.compile(r"\([A-J]\)|(?<![A-Za-z])(?:or|and|not)(?![A-Za-z])")
+CHOICE = re.compile(
+    r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])(?=[).:]|\s*\\text\s*\{\s*[).:]))[).:]?\s*\}?[).:]?(?:\s|~|\\text\s*\{\s*\}|:)*(.*)",
+    re.DOTALL,
+)
 INFINITE = {"\\infty": 1, "+\\infty": 1, "-\\infty": -1}
 MAX_SYMBOLIC = 300  # characters that math-verify's parser is asked to read
 MAX_ANSWER = 2000  # characters that are looked at; a longer answer equals only its copy. Bounds quadratic work
@@ -39,6 +107,9 @@ def decide(gold: str, prediction: str, policy: Policy, oracle: Oracle | None = N
         equal = gold.strip() == prediction.strip()
         return equal, "string" if equal else UNREADABLE
     gold, prediction = normalise(gold), normalise(prediction)
+    # "about 8.2" is an answer where the gold is rounded, too
+    if gold.startswith("\\approx") or "." in gold:
+        gold, prediction = (APPROXIMATELY.sub("", text) for text in (gold, prediction))
     plain = canonical(prediction)
     if canonical(gold) == plain:
         return bool(plain), "string"
@@ -48,12 +119,23 @@ def decide(gold: str, prediction: str, policy: Policy, oracle: Oracle | None = N
         return gold.lstrip("0") == prediction.lstrip("0"), "numeric"
     comparison = _Comparison(policy, oracle)
     try:
-        equal = comparison.equal(read(gold), read(prediction))
+        equal = comparison.answers(gold, prediction)
     except TooComplex:
         return False, UNREADABLE
     if comparison.unreadable and not equal:
         return False, UNREADABLE
     return equal, "symbolic" if comparison.asked else "numeric"
+
+
+def solutions(gold: str) -> int:
+    """How many answers a gold holds: those of a list or a set, else one."""
+    if not any(separator in gold for separator in (",", ";", "and", "or", "\\pm")):
+        return 1
+    try:
+        shape = expand_signs(read(normalise(gold[:MAX_ANSWER])))
+    except TooComplex:
+        return 1
+    return len(shape.parts) if shape.kind in ("list", "set") else 1
 
 
 class _Comparison:
@@ -65,25 +147,43 @@ class _Comparison:
         self.asked = False
         self.unreadable = False
 
+    def answers(self, gold: str, found: str) -> bool:
+        """Two whole answers; the letter of a choice may stand before its text."""
+        if CHOICE.fullmatch(gold) or CHOICE.fullmatch(found):
+            (wanted, its_text), (given, text) = choice(gold), choice(found)
+            if wanted and given:
+                alike = not its_text or not text or self.equal(read(its_text), read(text))
+                return wanted == given and alike and not OTHER_CHOICE.search(text)
+            if (wanted and its_text) or (given and text):
+                gold, found = its_text or gold, text or found
+        return self.equal(read(gold), read(found))
+
     def equal(self, gold: Shape, found: Shape) -> bool:
         gold, found = self.agree_on_form(gold, found)
-        if conflict(gold.units, found.units):
+        if conflict(gold.words, found.words):
             return False
-        if "text" in (gold.kind, found.kind):
+        kinds = {gold.kind, found.kind}
+        if "text" in kinds:
             return _same_text(gold, found)
-        if "base" in (gold.kind, found.kind):
+        if "base" in kinds:
             return self.same_base(gold, found)
-        if {gold.kind, found.kind} <= {"list", "set"}:
+        if kinds <= {"list", "set"}:
             return self.unordered(gold.parts, found.parts)
+        if kinds & set(sets.OPERATIONS) and (equal := sets.same_set(gold, found)) is not None:
+            return equal
         if gold.kind != found.kind:
             return self.by_taste(gold, found)
         if gold.kind == "leaf":
             return self.leaf(gold, found)
-        if gold.kind == "union":
+        if gold.kind in ("union", "intersection", "cases"):
             return self.unordered(gold.parts, found.parts)
         if gold.kind == "relation":
             return self.relation(gold, found)
+        if gold.kind == "congruence":
+            return self.congruence(gold, found)
         blurred = gold.kind == "tuple" and "bracket_style" in self.accept and {gold.label, found.label} <= {"()", "[]"}
+        if gold.kind == "tuple" and gold.text and found.text and canonical(gold.text) != canonical(found.text):
+            return False  # P(1, 2) is not Q(1, 2)
         return (blurred or gold.label == found.label) and self.ordered(gold.parts, found.parts)
 
     def agree_on_form(self, gold: Shape, found: Shape) -> tuple[Shape, Shape]:
@@ -91,7 +191,7 @@ class _Comparison:
         if found.kind == "relation" and gold.kind != "relation":
             found = relations.value_of(found)
         elif gold.kind == "relation" and found.kind != "relation":
-            value = relations.value_of(gold)
+            value = relations.value_of(gold, given=False)
             # "x = 5" is answered by 5; "y = 2x" by 2x only where that is to one's taste
             if "equation_side" in self.accept or relations.is_constant(value):
                 gold = value
@@ -119,15 +219,14 @@ class _Comparison:
             return bool(wanted)
         if wanted in INFINITE or given in INFINITE:
             return INFINITE.get(wanted, 0) == INFINITE.get(given, 0)
-        try:
-            right = parse(gold.text)
-        except NotAnExpression:
-            return self.ask(gold.text, found.text)
-        try:
-            left = parse(found.text)
-        except NotAnExpression:
+        right, left = _parsed(gold.text), _parsed(found.text)
+        if right is None or left is None:
+            self.unreadable |= left is None
+            return (left is not None or "\\" in found.text) and self.ask(gold.text, found.text)
+        # "0 wrong" is no product with zero
+        if WORDLIKE.search(found.text) and symbols(left) - symbols(right):
             self.unreadable = True
-            return "\\" in found.text and bool(symbols(right)) and self.ask(gold.text, found.text)
+            return False
         return self.values(right, left, gold, found)
 
     def values(self, right: Node, left: Node, gold: Shape, found: Shape) -> bool:
@@ -139,7 +238,7 @@ class _Comparison:
         if equal is None:
             return self.ask(gold.text, found.text)
         if not equal and "percent_fraction" in self.accept:
-            equal = tastes.percent_fraction(right, "percent" in gold.units, left, "percent" in found.units)
+            equal = tastes.percent_fraction(right, gold.words.has("percent"), left, found.words.has("percent"))
         if not equal and "rounded" in self.accept:
             equal = tastes.rounded(right, found.text)
         return equal
@@ -147,19 +246,18 @@ class _Comparison:
     def ask(self, gold: str, found: str) -> bool:
         """Math-verify's opinion on two expressions that are worth its time."""
         unevaluated = any(command in found and command not in gold for command in UNEVALUATED)
+        known = set(COMMAND.findall(gold + found)) <= READABLE and not WORDLIKE.search(gold + " " + found)
         # A gold without a command that our grammar rejects is a date or a code, which arithmetic would corrupt.
-        if (
-            "\\" not in gold
-            or unevaluated
-            or not found.strip()
-            or max(len(gold), len(found)) > MAX_SYMBOLIC
-            or not balanced(found)
-        ):
+        if "\\" not in gold or unevaluated or not known or not found.strip() or not balanced(found):
+            return False
+        if max(len(gold), len(found)) > MAX_SYMBOLIC:
             return False
         self.asked = True
         if self.oracle is None:
             raise Undecided
-        return self.oracle(gold, found)
+        equal = self.oracle(gold, found)
+        self.unreadable = equal is None
+        return bool(equal)
 
     def relation(self, gold: Shape, found: Shape) -> bool:
         if gold.label == found.label and self.ordered(gold.parts, found.parts):
@@ -167,6 +265,24 @@ class _Comparison:
         if relations.flipped(found.label) == gold.label and self.ordered(gold.parts, tuple(reversed(found.parts))):
             return True
         return relations.same_equation(gold, found, scaled="equation_scaled" in self.accept)
+
+    def congruence(self, gold: Shape, found: Shape) -> bool:
+        """The same residues of the same modulus: 5 and -1 are, modulo 6."""
+        (wanted, modulus), (given, other) = gold.parts, found.parts
+        if not self.equal(modulus, other):
+            return False
+        if {wanted.kind, given.kind} == {"relation"} and not self.equal(wanted.parts[0], given.parts[0]):
+            return False
+        wanted, given = (shape.parts[-1] if shape.kind == "relation" else shape for shape in (wanted, given))
+        if wanted.kind != "list" or given.kind != "list":
+            return self.equal(wanted, given) or _congruent(wanted, given, modulus)
+        rest = list(given.parts)
+        for residue in wanted.parts:
+            partner = next((i for i, each in enumerate(rest) if _congruent(residue, each, modulus)), None)
+            if partner is None:
+                return False
+            del rest[partner]
+        return not rest
 
     def same_base(self, gold: Shape, found: Shape) -> bool:
         if gold.kind == found.kind and gold.label == found.label:
@@ -200,6 +316,35 @@ def _same_text(gold: Shape, found: Shape) -> bool:
     if upright or (gold.kind == "text" and len(wanted) > 3):
         wanted, given = wanted.lower(), given.lower()
     return bool(wanted) and wanted == given
+
+
+def choice(text: str) -> tuple[str, str]:
+    """(letter, its text) of a choice; a lone letter has no text, a text that is no choice no letter."""
+    match = CHOICE.fullmatch(text)
+    if match:
+        return match[1] or match[2], match[3].strip()
+    letter = re.fullmatch(r"(?:\\text\s*\{\s*)?([A-J])\s*\}?", text)
+    return (letter[1], "") if letter else ("", text)
+
+
+def _congruent(one: Shape, other: Shape, modulus: Shape) -> bool:
+    leaves = all(shape.kind == "leaf" and not shape.words for shape in (one, other, modulus))
+    trees = [_parsed(shape.text) if leaves else None for shape in (one, other, modulus)]
+    if any(tree is None for tree in trees):
+        return False
+    a, b, m = trees
+    try:
+        quotient = number(("div", ("add", a, ("mul", num(-1), b)), m))
+    except (TooBig, Undefined, KeyError):
+        return False
+    return isinstance(quotient, Fraction) and quotient.denominator == 1
+
+
+def _parsed(text: str) -> Node | None:
+    try:
+        return parse(text)
+    except NotAnExpression:
+        return None
 
 
 def balanced(text: str) -> bool:

@@ -4,9 +4,10 @@ r"""A parser for the expressions that answers are made of, in LaTeX or as typed:
     factor     = "-" factor | power              power = atom "!"* ("^" exponent)?
 
 Tree: ``("num", Fraction)``, ``("sym", name)``, ``("const", "pi")``, ``("add", a, b)``, ``("mul", a, b)``, ``("div", a, b)``,
-``("pow", a, b)``, ``("root", n, a)``, ``("call", name, a)``. Readings we chose: ``3\frac12`` is three and a half, ``x^12`` is
-x^{12}, ``1/2x`` is x/2, ``i`` and ``e`` are the constants, letters side by side multiply. Deliberately left out: integrals,
-sums, limits, anything that must be evaluated rather than read (:mod:`rlvr.verify.symbolic`, or nothing).
+``("pow", a, b)``, ``("root", n, a)``, ``("call", name, a, …)``. Readings we chose: ``3\frac12`` is three and a half, ``x^12`` is
+x^{12}, ``1/2x`` is x/2, ``i`` and ``e`` are the constants, letters side by side multiply, ``1e-3`` is a thousandth but ``2e-1``
+is 2e - 1, ``0.333\dots`` is a third. Deliberately left out: integrals, sums, limits, anything that must be evaluated rather than
+read (:mod:`rlvr.verify.symbolic`, or nothing).
 """
 
 import re
@@ -21,23 +22,35 @@ MAX_OPERATIONS = 250  # bounds the depth of the tree, and so the recursion over 
 MAX_DIGITS = 2000
 
 NUMBER = re.compile(r"\d+(?:\.(?!\.)\d*)?|\.\d+", re.ASCII)
-SCIENTIFIC = re.compile(r"(?:[eE]\+?(?=\d)|E(?=-))(-?\d{1,4})(?![\w.])", re.ASCII)  # 2e-1 is 2·e − 1
+SCIENTIFIC = re.compile(r"(?:[eE]\+?(?=\d)|E(?=-))(-?\d{1,4})(?![\w.])", re.ASCII)
+SMALL = re.compile(r"e(-\d{1,4})(?![\w.])", re.ASCII)  # 1e-3, 2.5e-1 and 2e-19, but 2e-1 is 2·e − 1
 LEADING_ZERO = re.compile(r"0\d")
-REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{(\d+)\}|(\d))", re.ASCII)
+REPEATING = re.compile(
+    r"(?P<whole>\d*)\.(?P<fixed>\d*?)(?:\\(?:overline|bar|dot)\s*(?:\{(?P<a>\d+)\}|(?P<b>\d))(?!\d*\s*\\dot)"
+    r"|\\dot\s*(?P<c>\{\d\}|\d)(?P<d>\d*)\s*\\dot\s*(?P<e>\{\d\}|\d)|(?P<f>\d{1,6}?)(?P=f){2,}(?:\\dots|\.\.\.)|(?<=\.)\((?P<g>\d{1,9})\))",
+    re.ASCII,
+)
 MIXED = re.compile(
     r"(\d+) ?\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d+) (\d+)/(\d+)(?![\d.])", re.ASCII
 )
 NAMED = re.compile(r"\{([A-Za-z]{1,4})\}|([A-Za-z]{1,4})(?![A-Za-z])")
 DEGREES = re.compile(r"\{\s*\\circ\s*\}|\\circ(?![A-Za-z])")
-SUBSCRIPT = re.compile(r"_(?:\{([A-Za-z0-9, ]{1,12})\}|([A-Za-z0-9]))")
-_FUNCTIONS = "arcsin arccos arctan sinh cosh tanh sin cos tan cot sec csc log ln lg exp sqrt"
+SUBSCRIPT = re.compile(
+    r"_\s*(?:\{([^{}]{1,30})\}|\{\\text\s*\{([^{}]{1,20})\}\}|\\(?:text\s*\{)?([A-Za-z]{1,12})\}?|([A-Za-z0-9]))"
+)
+_FUNCTIONS = "arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc log ln lg exp sqrt"
 _GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi "
     "psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell"
 )
 FUNCTIONS = _FUNCTIONS.split()
+OF_MANY = ("gcd", "lcm", "max", "min")
 GREEK = frozenset(_GREEK.split())
-WORD = re.compile("|".join([*FUNCTIONS, "asin", "acos", "atan", "pi"]))
+WORD = re.compile("|".join([*FUNCTIONS, *OF_MANY, "asin", "acos", "atan", "pi"]))
+SPELLED = re.compile(r"(?<![A-Za-z])(alpha|beta|gamma|delta|theta|lambda|sigma|omega|phi|rho)(?![A-Za-z])")
+TEN = re.compile(r"10(?=\s*[({\\A-Za-z ])")
+NO_ATOM = ("+", "-", "^", "_", "!", ")", "]", "}", ",", "=", "**", "\\}", "\\rfloor", "\\rceil", "\\choose", "\\over")
+UPRIGHT = re.compile(r"\s*\{\s*([A-Za-z]+)\s*\}")
 TIMES = {"\\cdot", "\\times", "\\ast", "*"}
 CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 
@@ -55,7 +68,7 @@ def parse(text: str) -> Node:
     if len(text) > MAX_LENGTH:
         raise NotAnExpression("too long")
     parser = _Parser(text)
-    node = parser.expression()
+    node = parser.group()
     parser.spaces()
     if parser.position != len(text):
         raise NotAnExpression(f"unexpected {text[parser.position :][:20]!r}")
@@ -126,6 +139,15 @@ class _Parser:
         self.depth -= 1
         return node
 
+    def group(self) -> Node:
+        """An expression, or two of them in TeX's own notation: ``1 \\over 2``, ``n \\choose k``."""
+        node = self.expression()
+        if self.take("\\choose"):
+            return self.operation("call", "binomial", node, self.expression())
+        if self.take("\\over"):
+            return self.operation("div", node, self.expression())
+        return node
+
     def term(self) -> Node:
         node = self.factor()
         while True:
@@ -136,19 +158,24 @@ class _Parser:
             elif token == "/":
                 self.position += 1
                 node = self.operation("div", node, self.factor())
+            elif token == "\\mod":
+                self.position += len(token)
+                node = self.operation("call", "mod", node, self.factor())
             elif self.starts_atom(token):
                 node = self.operation("mul", node, self.power())
             else:
                 return node
 
     def starts_atom(self, token: str) -> bool:
-        if not token or token in ("+", "-", "^", "_", "!", ")", "]", "}", ",", "=", "**", "\\}", "\\rfloor", "\\rceil"):
+        if not token or token in NO_ATOM:
             return False
         if token == "|":
             return self.bars == 0
         if token.isdigit() or token == ".":
-            # "2 3" is not six
-            raise NotAnExpression("two numbers side by side")
+            # "2 3" is not six, but (n+1)2^n is a product
+            before = self.text[: self.position].rstrip()[-1:]
+            if before.isdigit() or before == ".":
+                raise NotAnExpression("two numbers side by side")
         return True
 
     def factor(self) -> Node:
@@ -160,17 +187,19 @@ class _Parser:
         return ("mul", num(-1), node) if negative else node
 
     def power(self) -> Node:
-        node = self.atom()
-        while self.take("!"):
-            node = self.operation("call", "factorial", node)
+        node = self.factorials(self.atom())
         if self.take("^") or self.take("**"):
             if self.match(DEGREES):
                 return ("mul", node, ("div", ("const", "pi"), num(180)))
-            node = ("pow", node, self.exponent())
-            while self.take("!"):
-                node = self.operation("call", "factorial", node)
+            node = self.factorials(("pow", node, self.exponent()))
             if self.peek() in ("^", "**"):
                 raise NotAnExpression("a power of a power without brackets")
+        return node
+
+    def factorials(self, node: Node) -> Node:
+        """``n!`` and ``n!!``; (n!)! needs its brackets."""
+        while self.take("!"):
+            node = self.operation("call", "factorial2" if self.take("!") else "factorial", node)
         return node
 
     def exponent(self) -> Node:
@@ -190,7 +219,7 @@ class _Parser:
             return self.bar()
         if token in CLOSING and token != "\\{":
             self.position += len(token)
-            node = self.expression()
+            node = self.group()
             self.expect(CLOSING[token])
             return ("call", token[2:], node) if token in ("\\lfloor", "\\lceil") else node
         if token.startswith("\\"):
@@ -210,7 +239,8 @@ class _Parser:
     def number(self) -> Node:
         repeating = self.match(REPEATING)
         if repeating:
-            whole, fixed, period = repeating[1] or "0", repeating[2], repeating[3] or repeating[4]
+            whole, fixed = repeating["whole"] or "0", repeating["fixed"]
+            period = "".join(filter(str.isdigit, "".join(repeating[name] or "" for name in "abcdefg")))
             return num(
                 Fraction(digits(whole + fixed), 10 ** len(fixed))
                 + Fraction(digits(period), 10 ** len(fixed) * (10 ** len(period) - 1))
@@ -236,10 +266,18 @@ class _Parser:
         if exponent:
             self.position = exponent.end()
             value *= Fraction(10) ** int(exponent[1])
+        elif (small := SMALL.match(self.text, self.position)) and (found[0] == "1" or decimals or int(small[1]) < -2):
+            self.position = small.end()
+            value *= Fraction(10) ** int(small[1])
         return num(value)
 
     def letters(self) -> Node:
+        spelled = self.match(SPELLED)
+        if spelled:
+            return self.symbol(spelled[1], 0)
         word = self.match(WORD)
+        if word and word[0] in OF_MANY:
+            return self.of_many(word[0])
         if word:
             if word[0] == "pi":
                 return ("const", "pi")
@@ -251,7 +289,8 @@ class _Parser:
         self.position += length
         subscript = self.match(SUBSCRIPT)
         if subscript:
-            return ("sym", f"{name}_{subscript[1] or subscript[2]}")
+            lower = next(filter(None, subscript.groups()))
+            return ("sym", f"{name}_{re.sub(r'text|[^A-Za-z0-9,+-]', '', lower)}")
         while self.position < len(self.text) and self.text[self.position] == "'":
             name += "'"
             self.position += 1
@@ -274,9 +313,26 @@ class _Parser:
         if name == "binom":
             top = self.argument()
             return ("call", "binomial", top, self.argument())
+        if name in ("text", "operatorname") and (upright := self.match(UPRIGHT)):
+            name = upright[1]
+        if name in OF_MANY:
+            return self.of_many(name)
         if name in FUNCTIONS:
             return self.function(name)
         raise NotAnExpression(f"unknown command {token!r}")
+
+    def of_many(self, name: str) -> Node:
+        """``\\gcd(84, 126)``."""
+        opening = next((token for token in ("(", "\\{", "[") if self.take(token)), None)
+        if opening is None:
+            raise NotAnExpression(f"{name} of what?")
+        values = [self.expression()]
+        while self.take(","):
+            values.append(self.expression())
+        self.expect(CLOSING[opening])
+        if len(values) < 2:
+            raise NotAnExpression(f"{name} of one")
+        return self.operation("call", name, *values)
 
     def root(self) -> Node:
         degree: Node = num(2)
@@ -308,12 +364,22 @@ class _Parser:
             return self.root()
         base: Node | None = None
         if name == "log" and self.take("_"):
-            base = self.argument()
+            base = num(10) if self.take_ten() else self.argument()
         power: Node | None = None
         if self.take("^"):
             power = self.exponent()
         argument = self.function_argument()
-        if power == ("mul", num(-1), num(1)) and name in ("sin", "cos", "tan"):
+        if power == ("mul", num(-1), num(1)) and name in (
+            "sin",
+            "cos",
+            "tan",
+            "cot",
+            "sec",
+            "csc",
+            "sinh",
+            "cosh",
+            "tanh",
+        ):
             return ("call", "arc" + name, argument)
         node: Node = ("call", "log10" if name == "lg" else "ln" if name == "log" else name, argument)
         if base is not None:
@@ -322,6 +388,10 @@ class _Parser:
             # whether log is natural, decimal or binary is the question's business: it is only equal to itself
             node = ("mul", node, ("sym", "log's base"))
         return node if power is None else ("pow", node, power)
+
+    def take_ten(self) -> bool:
+        """``log_10(x)`` as typed, whose base has two digits."""
+        return self.match(TEN) is not None
 
     def function_argument(self) -> Node:
         """A bracket, or the factors up to the next operator or function: ``sin 2x cos x`` is sin(2x) · cos(x)."""

@@ -7,43 +7,47 @@ groups. Deliberately left out: anything that needs to know what the answer is (u
 import re
 import unicodedata
 
-SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n"))
-SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789"))
-VULGAR = {"½": "12", "⅓": "13", "⅔": "23", "¼": "14", "¾": "34", "⅕": "15", "⅖": "25", "⅗": "35", "⅘": "45", "⅙": "16"}
-VULGAR |= {"⅚": "56", "⅛": "18", "⅜": "38", "⅝": "58", "⅞": "78", "⅐": "17", "⅑": "19"}
-SYMBOLS = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "∗": "*",
-    "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ",
-    "≠": r"\ne ", "≈": r"\approx ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ",
-    "º": r"^\circ ", "∅": r"\emptyset ", "ø": r"\emptyset ", "ℝ": r"\mathbb{R}", "θ": r"\theta ", "α": r"\alpha ",
-    "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "φ": r"\phi ", "ω": r"\omega ", "μ": r"\mu ", "⟨": r"\langle ",
-    "⟩": r"\rangle ", "…": r"\ldots ", "€": r"\euro ", "£": r"\pounds ", "¢": r"\cents ", "′": "'", "’": "'", "⊥": r"\perp ",
-    "√": r"\surd ", "∛": r"\sqrt[3]", "∠": r"\angle ", "△": r"\triangle ", "‐": "-", "‑": "-",
-}  # fmt: skip
+from rlvr.verify.typography import NAMED, SUBSCRIPTS, SUPERSCRIPTS, SYMBOLS, VULGAR
+
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad\ue000\ue001"))
 
 THOUSAND = "\ue000"  # a thousands separator that cannot be a list's comma
 ROW = "\ue001"  # the end of a matrix row, which is no escape of what follows it
 
 SPACES = re.compile(
-    r"\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\}|phantom\{[^{}]*\})(?![A-Za-z])|\\[;: \n>]|~|\s+"
+    r"\\(?:(?:quad|qquad|enspace|enskip|thinspace|medspace|thickspace|negthinspace|hfill|space|nobreakspace)(?![A-Za-z])"
+    r"|[hv]space\*?\s*\{[^{}]*\}|[mk]?kern\s*-?[\d.]+\s*[a-z]{2})|\\[;: \n>]|~|\s+"
 )
+ROWS = re.compile(
+    r"\\\\\s*\*?(?:\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|px|mu|pc|bp)\s*\])?|\\(?:newline|cr|tabularnewline)(?![A-Za-z])"
+)
+COLOURED = re.compile(
+    r"\\(?:textcolor|colorbox|fcolorbox\s*\{[^{}]*\})\s*\{[^{}]*\}\s*(?=\{)|\\color\s*\{[^{}]*\}|\\bbox\s*\[[^\[\]]*\]\s*(?=\{)"
+)
+LABELS = re.compile(
+    r"\\(?:tag\*?|label|[hv]?phantom)\s*\{[^{}]*\}|\\(?:nonumber|notag|qed|qedhere|blacksquare|hline|strut|mathstrut)(?![A-Za-z])"
+)
+ALIGNED = re.compile(r"\\(?:begin|end)\s*\{(?:equation|displaymath|math|center)\*?\}")
+UPRIGHT_LETTER = re.compile(
+    r"\\(?:mathrm|operatorname|mathop|mathit|text(?:rm|it|normal))\s*\{\s*([ei])\s*\}|\{\s*\\rm\s+([ei])\s*\}"
+)
+TAGS = re.compile(r"<(su[pb])>([^<>]{1,20})</\1>")
+COMBINING = "\u0305"
+OVERLINED = re.compile("(?:\\d\u0305)+")
 DROPPED = re.compile(
-    r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|left\.|right\.|left|right|[bB]igg?[lrm]?|mleft|mright"
-    r"|bf|rm|it|tt|Large|large|small|phantom)(?![A-Za-z])|\\!"
+    r"\\(?:displaystyle|displaylimits|textstyle|scriptstyle|limits|nolimits|left\.|right\.|left|right|[bB]igg?[lrm]?|mleft|mright"
+    r"|bf|rm|it|tt|sf|sc|em|Huge|huge|LARGE|Large|large|normalsize|small|tiny|centering|bigl|bigr|middle)(?![A-Za-z])|\\!|\\/|\\allowbreak(?![A-Za-z])"
 )
-FONTS = re.compile(r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|mathtt|mathnormal|bold|pmb|underline|ensuremath)\s*(?=\{)")
+FONTS = re.compile(
+    r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|mathtt|mathnormal|bold|pmb|underline|uline|ensuremath|mathop|mathbin|mathrel|mathord"
+    r"|mathopen|mathclose|mathstrut|rlap|llap|smash|emph|fbox|framebox|mathfrak|mathcal|mathscr|displaylines|scalebox\s*\{[^{}]*\})\s*(?=\{)"
+)
 TEXTS = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)|mathrm|mbox|hbox|textup|operatorname\*?)\s*(?=\{)")
-NAMED = {
-    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\sfrac": r"\frac", r"\leq": r"\le", r"\geq": r"\ge",
-    r"\leqslant": r"\le", r"\geqslant": r"\ge", r"\lt": "<", r"\gt": ">", r"\neq": r"\ne", r"\degree": r"^\circ",
-    r"\degrees": r"^\circ", r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(",
-    r"\rparen": ")", r"\ast": "*", r"\div": "/", r"\varnothing": r"\emptyset", r"\dbinom": r"\binom", r"\tbinom": r"\binom",
-    r"\vert": "|", r"\lvert": "|", r"\rvert": "|", r"\mid": "|", r"\land": r"\text{and}", r"\lor": r"\text{or}",
-    r"\imath": "i", r"\Reals": r"\mathbb{R}", r"\R": r"\mathbb{R}", r"\textdollar": r"\$", r"\colon": ":", r"\ldots": r"\dots",
-    r"\cdots": r"\dots", r"\bmod": r"\mod", r"\tan^{-1}": r"\arctan", r"\iff": r"\Leftrightarrow", r"\percent": r"\%",
-}  # fmt: skip
+POWERS_IN_TEXT = re.compile(r"\\text\s*\{[^{}]*(?:\^\{-?\d\}[^{}]*)+\}")
+UNIT = r"\\text\s*\{[^{}]*\}(?:\s*\^\s*(?:\{-?\d\}|\d))?"
+FRACTION_OF_UNITS = re.compile(rf"\\frac\s*\{{\s*({UNIT})\s*\}}\s*\{{\s*({UNIT})\s*\}}")
 INFINITY = re.compile(r"(?<![A-Za-z\\])(?:infinity|inf|oo)(?![A-Za-z])", re.IGNORECASE)
+SURD = re.compile(r"\\surd\s*(?:(\d+(?:\.\d+)?|[A-Za-z])|(?=[({]))")
 COMMAND = re.compile(r"\\[A-Za-z]+")
 
 
@@ -52,20 +56,29 @@ def normalise(text: str) -> str:
     text = text.strip()
     if not text.isascii():
         text = _ascii(text)
+    text = _unmarked(text)
     text = INFINITY.sub(r"\\infty", text)
     text = text.replace(r"\$", r"\dollar ").replace("$", "")
     if "\\" in text or "{" in text:
-        text = text.replace(r"\\", ROW)
+        text = UPRIGHT_LETTER.sub(lambda match: match[1] or match[2], text)
+        text = ROWS.sub(ROW, text)
+        text = COLOURED.sub("", text)
+        text = LABELS.sub("", ALIGNED.sub("", text))
         text = re.sub(r"\\[()\[\]]", " ", text)
         text = DROPPED.sub("", text)
         text = COMMAND.sub(_named, text)
         text = TEXTS.sub(r"\\text", text)
+        text = POWERS_IN_TEXT.sub(lambda match: re.sub(r"\^\{(-?\d)\}", r"^\1", match[0]), text)
+        text = FRACTION_OF_UNITS.sub(r"\1/\2", text)
         text = FONTS.sub("", text)
+        text = SURD.sub(_root, text)
         text = re.sub(r"\\\{\s*\\\}", r"\\emptyset", text)
         text = re.sub(r"(\d)(?:\\,|\\ |\{,\}|\{,\\!\}|\\;)(?=\d{3}(?!\d))", r"\1" + THOUSAND, text)
         text = text.replace(r"\,", " ").replace("{,}", ",")
+        if text.endswith("\\") and not text.endswith(r"\\"):
+            text = text[:-1]
     text = SPACES.sub(" ", text).strip()
-    text = re.sub(r"\\text\s*\{\s*\}", "", text)
+    text = re.sub(r"\\text\s*\{[\s.,;]*\}", " ", text).strip(f" {ROW}")
     # The full stop of the sentence that the answer ended.
     while text.endswith((".", ",", ";")) and not text.endswith("..") and len(text) > 1:
         text = text[:-1].rstrip().removesuffix("\\")
@@ -82,6 +95,21 @@ def _named(match: re.Match[str]) -> str:
     return NAMED.get(match[0], match[0])
 
 
+def _unmarked(text: str) -> str:
+    """Without the marks of Markdown around it, and with HTML's as LaTeX."""
+    if "<" in text:
+        text = TAGS.sub(lambda match: f"{'^' if match[1] == 'sup' else '_'}{{{match[2]}}}", text)
+    for mark in ("**", "__", "`", '"', "*"):
+        if (
+            len(text) > 2 * len(mark)
+            and text.startswith(mark)
+            and text.endswith(mark)
+            and mark not in text[len(mark) : -len(mark)]
+        ):
+            text = text[len(mark) : -len(mark)].strip()
+    return text
+
+
 def _unwrap(text: str) -> str:
     """``{13382}`` → ``13382``."""
     while len(text) > 1 and text[0] == "{" and text[-1] == "}":
@@ -95,7 +123,7 @@ def _unwrap(text: str) -> str:
 
 
 def _ascii(text: str) -> str:
-    text = text.translate(INVISIBLE)
+    text = OVERLINED.sub(lambda match: rf"\overline{{{match[0].replace(COMBINING, '')}}}", text.translate(INVISIBLE))
     out: list[str] = []
     raised = lowered = False
     for character in text:
@@ -116,7 +144,7 @@ def _ascii(text: str) -> str:
     if raised or lowered:
         out.append("}")
     text = "".join(out).replace(r"\surd \surd", r"\surd")
-    return re.sub(r"\\surd\s*(?:(\d+(?:\.\d+)?|[A-Za-z])|(?=[({]))", _root, text)
+    return SURD.sub(_root, text)
 
 
 def _root(match: re.Match[str]) -> str:

@@ -8,9 +8,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NAME = "rlvr.verify"
-VERSION = "1"  # raise it whenever any verdict may change
+VERSION = "2"  # raise it whenever any verdict may change
 
-EXTRACTIONS = ("boxed", "answer_is", "last_number")
+EXTRACTIONS = {
+    "boxed": "the last \\boxed{…} or \\fbox{…} that is not empty; all of the last paragraph where the gold has several answers",
+    "answer_tag": "the last <answer>…</answer>",
+    "hashes": "what follows the last ####, as in GSM8K",
+    "final_answer": "the sentence after the last 'final answer'",
+    "answer_is": "the sentence after the last 'the answer is' or 'answer:'",
+    "last_number": "the last number or formula, whole",
+}
 
 TASTES = {
     "unclosed_box": "the rest of the line after a \\boxed{ that is never closed is an answer",
@@ -35,11 +42,11 @@ class Policy:
         ValueError: names what is unknown and what is known.
     """
 
-    extraction: tuple[str, ...] = EXTRACTIONS
+    extraction: tuple[str, ...] = tuple(EXTRACTIONS)
     accept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check("extraction", self.extraction, EXTRACTIONS)
+        _check("extraction", self.extraction, tuple(EXTRACTIONS))
         _check("accept", self.accept, tuple(TASTES))
         if not self.extraction:
             raise ValueError(f"extraction is empty: choose from {', '.join(EXTRACTIONS)}")

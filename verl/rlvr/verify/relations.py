@@ -5,44 +5,108 @@ from dataclasses import replace
 
 from rlvr.verify.expression import Node, NotAnExpression, num, parse
 from rlvr.verify.normalise import canonical
-from rlvr.verify.shape import Shape
-from rlvr.verify.value import TooBig, Undefined, same, symbols
+from rlvr.verify.tree import Shape
+from rlvr.verify.units import conflict
+from rlvr.verify.value import TooBig, Undefined, number, same, symbols
 
 FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}
-POWERS = re.compile(r"[\^_]\s*\{?\s*\w+\s*\}?")
-NAME = re.compile(
-    r"(?:\\angle|\\triangle|\\overline|\\cos|\\sin|\\tan|\\log)?\{?(?:\\text\{[^{}]*\}|[A-Za-z]{1,4}'*)\}?"
-    r"(?:_\{?\w+\}?)?(?:\^\{?-1\}?)?(?:\([A-Za-z0-9,+-]{1,12}\))?"
+GREEK = (
+    r"\\(?:alpha|beta|gamma|delta|theta|phi|psi|lambda|mu|sigma|tau|omega|rho|eta|kappa|varepsilon|ell|Gamma|Delta|Theta|Phi|Sigma"
+    r"|Omega)(?![A-Za-z])"
 )
+INDEX = r"(?:_(?:\w|\{[^{}]*\}|\\[A-Za-z]+)|'|\^\{?(?:\*|-1|'+)\}?)*"
+POINTS = r"(?:[A-Z]'?){2,4}"
+SYMBOL = re.compile(
+    rf"(?:[A-Za-z]|{GREEK}|\\(?:overline|vec|hat|bar|tilde|widehat|text|mathbb)\s*\{{[^{{}}]*\}}|\\ell){INDEX}"
+    rf"|[a-z]?\\(?:angle|triangle|measuredangle)\{{?[A-Za-z0-9']{{1,4}}\}}?{INDEX}|{POINTS}|\|{POINTS}\||\[{POINTS}\]"
+)
+# f(5), P(X=3), E[X], det(A), f'(x): a letter that is a function's, so that x(x+1) is a product.
+CALL = re.compile(
+    rf"(?:[fghpqFGHPQTSEDVNAML]|{GREEK}|\\(?:det|Pr|deg|dim|tr|arg|gcd|max|min|ker)(?![A-Za-z])|\\(?:text|mathbb|operatorname)\s*\{{[^{{}}]*\}}){INDEX}"
+    r"(?:\([^=]*(?:\([^()]*\)[^=]*)*\)|\([^()]*\)|\[[^\[\]]*\])"
+)
+INNER_CALL = re.compile(r"(?<![A-Za-z\\])[fghpqFGHPQTSEDV](?:_\w|'|\^\{-1\})*\([^()=+]*\)")
+ANGLE = re.compile(
+    rf"\\(?:sin|cos|tan|cot|sec|csc)(?:\^\{{?\d\}}?)?\(?(?:\\angle)?\{{?(?:{POINTS}|[A-Z]'?|{GREEK})\}}?\)?"
+)
+EVALUATED = re.compile(r"[-\d]*\\(?:int|iint|oint|sum|prod|lim|max|min|sup|inf|limsup|liminf)(?![A-Za-z])")
+SEGMENTS = re.compile(rf"(?:\\d?frac|{POINTS}|[{{}}+\-/()\s]|\\cdot|\^\{{?2\}}?)+")
 
 
-def value_of(relation: Shape) -> Shape:
-    """The value in ``name = value``, or in ``name = 2 + 3 = 5`` where the rest agrees; else the relation itself."""
-    first, *others = relation.parts
-    value = others[-1]
-    if set(relation.label.split()) != {"="} or len(others) > 3:
+def value_of(relation: Shape, given: bool = True) -> Shape:
+    """The value in ``name = value``, or in ``name = 2 + 3 = 5`` where the rest agrees; else the relation itself.
+
+    A gold names its value by one symbol or a call, for ``x^2 + y^2 = 25`` is an equation; an answer (``given``) may also repeat the
+    quantity that was asked for, ``100m + n = 42``. A rounded value may follow the exact one, ``\\frac13 \\approx 0.333``.
+    """
+    parts, signs = relation.parts, relation.label.split()
+    if len(parts) > 4:
         return relation
-    between = [_tree(side) for side in others[:-1]]
-    if not (is_name(first) or (_is_quantity(first) and is_constant(value))) or _mentions(value, first):
-        between.append(_tree(first))
-    if between and not all(_agree(side, _tree(value)) for side in between):
+    if signs[-1] == "\\approx" and len(signs) > 1 and _rounds_to(parts[-2], parts[-1]):
+        parts, signs = parts[:-1], signs[:-1]
+    elif signs == ["\\approx"] and _rounds_to(parts[0], parts[1]):
+        return parts[0]
+    if set(signs) != {"="}:
         return relation
+    *sides, value = parts
+    for index, side in enumerate(sides):
+        named = (index == 0 and is_name(side)) or (given and _is_quantity(side) and is_constant(value))
+        if (not named or _mentions(value, side)) and not _agree(_tree(side), _tree(value)):
+            return relation
     return value
 
 
 def is_name(side: Shape) -> bool:
-    """What a value is called: ``x``, ``f(x)``, ``AB``, ``P(A)``, ``x_1``, ``\\angle A``, ``(x, y)``, ``\\text{Area}``."""
+    """What a value is called: ``x``, ``f(5)``, ``AB``, ``P(A)``, ``x_1``, ``\\angle A``, ``(x, y)``, ``\\text{Area}``, AB/CD."""
     if side.kind == "text":
         return True
-    if side.kind == "tuple":
-        return all(is_name(part) and part.kind == "leaf" for part in side.parts)
-    return side.kind == "leaf" and (NAME.fullmatch(canonical(side.text)) is not None or _is_symbol(_tree(side)))
+    if side.kind == "tuple" and side.label in ("()", "<>"):
+        return len(side.parts) > 1 and all(is_name(part) and part.kind == "leaf" for part in side.parts)
+    if side.kind == "tuple" and side.label == "[]":
+        return len(side.parts) == 1 and re.fullmatch(POINTS, side.parts[0].text) is not None
+    if side.kind != "leaf":
+        return False
+    text = canonical(side.label)
+    if any(pattern.fullmatch(text) for pattern in (SYMBOL, CALL, ANGLE)):
+        return True
+    return re.search("[A-Z]{2}", text) is not None and SEGMENTS.fullmatch(text) is not None
 
 
 def _is_quantity(side: Shape) -> bool:
-    """``a + b``, ``x^2 + y^2``: an expression in names alone. A number in it (2x = 10) would make it a step, not an answer."""
-    tree = _tree(side)
-    return tree is not None and bool(symbols(tree)) and not re.search(r"\d", POWERS.sub("", side.text))
+    """``a + b``, ``100m + n``, ``N \\bmod 1000``: a question's expression, which no single unknown could solve (``2x = 10``)."""
+    if is_name(side):
+        return True
+    if side.kind != "leaf":
+        return False
+    text = side.text
+    if EVALUATED.match(text.strip()):
+        return True
+    for index in range(4):
+        text = INNER_CALL.sub(lambda _, index=index: f"c_{{{index}}}", text, count=1)  # type: ignore[misc]
+    try:
+        tree = parse(text)
+    except NotAnExpression:
+        return False
+    names = symbols(tree)
+    return len(names) > 1 or (len(names) == 1 and (tree[0] == "sym" or _is_counted(tree) or "c_0" in names))
+
+
+def _is_counted(tree: Node) -> bool:
+    """A floor, a remainder and the like, which no equation is made of."""
+    return tree[0] == "call" and tree[1] in ("floor", "ceil", "mod", "gcd", "lcm")
+
+
+def _rounds_to(exact: Shape, rounded: Shape) -> bool:
+    """Whether a decimal is what the value before it is rounded, or cut, to."""
+    decimal = re.fullmatch(r"-?\d+\.(\d+)", rounded.text.strip())
+    tree = _tree(exact)
+    if decimal is None or tree is None or symbols(tree):
+        return False
+    try:
+        value = number(tree)
+    except (TooBig, Undefined):
+        return False
+    return value.imag == 0 and abs(float(value.real) - float(decimal[0])) <= 1.01 * 10.0 ** -len(decimal[1])
 
 
 def is_constant(value: Shape) -> bool:
@@ -79,6 +143,8 @@ def flipped(label: str) -> str:
 def same_equation(gold: Shape, found: Shape, scaled: bool) -> bool:
     """Whether left minus right is the same expression, or with ``scaled`` a multiple of it."""
     if gold.label != "=" or found.label != "=":
+        return False
+    if conflict(*(first.words | second.words for first, second in (gold.parts, found.parts))):
         return False
     sides = [_tree(part) for part in (*gold.parts, *found.parts)]
     if any(side is None for side in sides):

@@ -5,73 +5,46 @@ be confused by what their entries are worth. Bracketed pairs are not told apart 
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from rlvr.verify.normalise import ROW, THOUSAND
-from rlvr.verify.units import APPROXIMATELY, PREFIX, TEXT, split_units
+from rlvr.verify.layout import branches, matrix, system
+from rlvr.verify.leaf import THOUSANDS, compound, leaf, words
+from rlvr.verify.normalise import THOUSAND
+from rlvr.verify.tree import MAX_DEPTH, MAX_PARTS, Shape, TooComplex, split, tokens
+from rlvr.verify.units import split_words
 
-TOKEN = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
 SIGNS = re.compile(r"\\[pm][mp](?![A-Za-z])")
-MAX_PARTS = 200
-MAX_DEPTH = 12
 
 AND = re.compile(
     r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?\s*", re.IGNORECASE
 )
-THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})((?:,\d{3})+)(?!\d|,\d)", re.ASCII)
-SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?", re.ASCII)
-MATRIX = re.compile(
-    r"([^{}&,]*(?:\{[^{}]*\}[^{}&,]*){0,4}?)\\begin\{([pbBvV]?|small)matrix\}(.*)\\end\{\2matrix\}", re.DOTALL
-)
-ARRAY = re.compile(
-    r"([(\[])\s*\\begin\{(?:array|matrix)\}(?:\{[lcr| ]*\})?(.*)\\end\{(?:array|matrix)\}\s*([)\]])", re.DOTALL
-)
 MEMBER = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?\s*\\in\s*(?![A-Za-z])")
 RELATION = re.compile(r"\\(?:le|ge|ne|approx|equiv|sim|to|Rightarrow|Leftrightarrow)(?![A-Za-z])|[<>=]=?")
-MULTIPLES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-MULTIPLIER = re.compile(rf"(?<=\d)\s*(?:\\text\s*\{{\s*)?({'|'.join(MULTIPLES)})(?![A-Za-z])\s*\}}?")
-QUANTITY_IN_TEXT = re.compile(r"\\text\s*\{\s*(-?[\d.][^{}]*)\}")
-RATIO = re.compile(r"\s*[\d.]+(?:\s*:\s*[\d.]+)+\s*")
-BASE = re.compile(r"\(?(?:\\text\s*)?\{?(-?[0-9A-Z.]+)\}?\)?_\{?(?:\\text\s*\{)?(\w+)\}?\}?")
-WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z .,'/()-]*")
-REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?")
-NUMERALS = {
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-}
-ALGEBRA = re.compile(r"sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One node.
-
-    Attributes:
-        kind: ``leaf``, ``text``, ``base``, ``tuple``, ``matrix``, ``relation``, ``system`` (x = 5, y = 2), and without order
-            ``list``, ``set``, ``union``.
-        label: brackets of a tuple, ``rows×columns`` of a matrix, the signs of a relation, the base of a number, a leaf with its
-            units, ``upright`` for a ``\\text``.
-        parts: the nodes inside.
-        text: what a leaf says, without units.
-        units: the known units around a leaf.
-    """
-
-    kind: str
-    text: str = ""
-    label: str = ""
-    parts: tuple["Shape", ...] = ()
-    units: frozenset[str] = field(default=frozenset())
-
-
-class TooComplex(ValueError):
-    """More parts or deeper nesting than an answer has."""
+QUANTITY_IN_TEXT = re.compile(
+    r"\\text\s*\{\s*(-?[\d.,]+(?:/\d+)?)((?:\s|(?=[A-Za-z%]))[^{}]*)?\}((?:\s*\^\s*\{?-?\d\}?)?)"
+)
+CLOCK_IN_TEXT = re.compile(r"\\text\s*\{\s*(\d{1,2}:\d{2}[^{}]*)\}")
+MODULUS = re.compile(
+    r"(.+?)[\s,]*(?:\\pmod\s*(?:\{([^{}]+)\}|(\d|[A-Za-z]))|\(\s*(?:\\text\s*\{\s*mod(?:ulo)?\s*\}|\\?mod(?:ulo)?(?![A-Za-z]))\s*([^()]+?)\s*\)"
+    r"|\\text\s*\{\s*\(\s*mod(?:ulo)?\s*\}\s*([^(){}]+?)\s*(?:\\text\s*\{\s*\)\s*\}|\))"
+    r"|\\text\s*\{\s*\(?\s*mod(?:ulo)?\s*(\w+)\s*\)?\s*\})"
+)
+BARE_MODULUS = re.compile(
+    r"(.+\\equiv.+?)\s*(?:\\mod|\\text\s*\{\s*mod(?:ulo)?\s*\}|(?<![A-Za-z\\])mod(?:ulo)?)(?![A-Za-z])\s*\{?\s*([^(){}\\]+?)\s*\}?"
+)
+# "The answer is", "Area:" in front of a value; nothing that changes it ("half of", "not").
+PREFIX = re.compile(
+    r"^(?:\\text\s*\{\s*(?!(?:[^{}]*\b)?(?:not|no|never|isn't|about|half|twice|than|least|most|if|or)\b)[^{}\d]*(?:\bis|\bare|:|=|\bequals)\s*\}\s*:?"
+    r"|(?:the )?(?:final )?answer\b(?: is)?\s*[:=]?|[:=])\s*",
+    re.IGNORECASE,
+)
+APPROXIMATELY = re.compile(r"^\\approx(?![A-Za-z])\s*")
+NAMED_POINT = re.compile(r"(?:\\text\s*\{\s*(?:[Pp]oint\s*)?[A-Z]?'?\s*\}|[A-Z]'?(?:_\{?\w\}?)?)\s*(?=\()")
+REALS = re.compile(r"(?:\\mathbb\s*\{?\s*R\s*\}?|\\text\s*\{\s*(?:all )?real numbers\s*\})")
+HALF_LINES = {
+    "^+": r"(0,\infty)", "_+": r"(0,\infty)", "_>0": r"(0,\infty)", r"_\ge0": r"[0,\infty)",
+    "^-": r"(-\infty,0)", "_<0": r"(-\infty,0)"
+}  # fmt: skip
 
 
 def read(text: str, depth: int = 0) -> Shape:
@@ -84,29 +57,93 @@ def read(text: str, depth: int = 0) -> Shape:
         raise TooComplex("nested too deeply")
     text = text.strip()
     if depth == 0:
-        text = APPROXIMATELY.sub("", PREFIX.sub("", text)).strip()
+        text = PREFIX.sub("", text).strip()
         if quantity := QUANTITY_IN_TEXT.fullmatch(text):
-            text = quantity[1].strip()
-    if matrix := _matrix(text, depth):
-        return matrix
+            unit = f" \\text{{{quantity[2]}}}{quantity[3]}" if (quantity[2] or "").strip() else quantity[3]
+            text = quantity[1] + unit
+        elif clock := CLOCK_IN_TEXT.fullmatch(text):
+            text = clock[1].strip()
+    if "\\begin" in text and (layout := _layout(text, depth)):
+        return layout
+    if "mod" in text and (congruence := _congruence(text, depth)):
+        return congruence
+    if quantities := compound(text):
+        return quantities
     stripped = AND.sub(", ", text) if "and" in text.lower() or "or" in text.lower() else text
     if depth == 0 or "\\text" not in stripped:
         stripped = MEMBER.sub("", stripped, count=1) if MEMBER.match(stripped) else stripped
+    if stripped is not text and (groups := _groups(text, depth)):
+        return groups
     listed = _listed(stripped, depth)
     if listed:
         return listed
-    unions = split(stripped, ("\\cup",))
-    if len(unions) > 1:
-        return Shape("union", parts=_read_all(unions, depth))
+    if operation := _operation(stripped, depth):
+        return operation
     relation = _relation(stripped, depth)
     if relation:
         return relation
     bracketed = _bracketed(stripped, depth)
     if bracketed:
         return bracketed
-    if REALS.fullmatch(stripped):
-        return read(r"(-\infty,\infty)", depth + 1)
-    return _leaf(stripped)
+    if (
+        (named := NAMED_POINT.match(stripped))
+        and (point := _bracketed(stripped[named.end() :], depth))
+        and point.kind == "tuple"
+    ):
+        return replace(point, text=named[0].strip())
+    if line := _real_line(stripped):
+        return read(line, depth + 1)
+    rest, around = split_words(stripped)
+    if around and not around.other and rest[:1] in ("(", "[", "\\") and (bracketed := _bracketed(rest, depth)):
+        return bracketed
+    return leaf(stripped)
+
+
+def _layout(text: str, depth: int) -> Shape | None:
+    table = matrix(text)
+    if table:
+        label = f"{'|' if table.bars else ''}{len(table.rows)}x{len(table.rows[0])}"
+        return Shape("matrix", label=label, parts=_read_all([cell for row in table.rows for cell in row], depth))
+    line = system(text)
+    if line is not None:
+        return read(line, depth + 1)
+    cases = branches(text)
+    if cases is None:
+        return None
+    return Shape("cases", parts=tuple(Shape("branch", parts=_read_all(list(case), depth)) for case in cases))
+
+
+def _congruence(text: str, depth: int) -> Shape | None:
+    match = MODULUS.fullmatch(text) or BARE_MODULUS.fullmatch(text)
+    if match is None:
+        return None
+    modulus = next(filter(None, match.groups()[1:]), "").strip()
+    residue = match[1].strip()
+    return Shape("congruence", parts=_read_all([residue, modulus], depth)) if residue and modulus else None
+
+
+def _operation(text: str, depth: int) -> Shape | None:
+    """An operation on sets; the weakest first."""
+    for command, kind in (("\\cup", "union"), ("\\cap", "intersection"), ("\\setminus", "difference")):
+        parts = split(text, (command,))
+        if len(parts) > 1:
+            return Shape(kind, parts=_read_all(parts, depth))
+    whole = REALS.match(text)
+    if (
+        whole
+        and (rest := text[whole.end() :].strip()).startswith("-")
+        and rest[1:].strip().startswith(("\\{", "[", "("))
+    ):
+        return Shape("difference", parts=_read_all([whole[0], rest[1:]], depth))
+    return None
+
+
+def _real_line(text: str) -> str | None:
+    line = REALS.match(text)
+    if line is None:
+        return None
+    rest = re.sub(r"[{}\s]", "", text[line.end() :])
+    return r"(-\infty,\infty)" if not rest else HALF_LINES.get(rest)
 
 
 def _read_all(texts: list[str], depth: int) -> tuple[Shape, ...]:
@@ -131,6 +168,16 @@ def _listed(text: str, depth: int) -> Shape | None:
     letters = all(item.kind == "text" for item in items)
     ordered = letters and any(len(item.text) > 1 for item in items)
     return Shape("tuple", label=",,", parts=items) if ordered else Shape("list", parts=items)
+
+
+def _groups(text: str, depth: int) -> Shape | None:
+    """``p = 5, q = 2 and p = 7, q = 2``: "and" between solutions, commas inside; each names the same unknowns."""
+    groups = [split(part, (",",)) for part in AND.split(text)]
+    if len(groups) < 2 or any(len(group) < 2 or not all("=" in part for part in group) for group in groups):
+        return None
+    if len({tuple(sorted(part.partition("=")[0].strip() for part in group)) for group in groups}) > 1:
+        return None
+    return Shape("list", parts=_read_all([", ".join(group) for group in groups], depth))
 
 
 def _outside(text: str) -> bool:
@@ -173,7 +220,7 @@ def _bracket(token: str) -> str:
 def _encloses(text: str, opening: str, closing: str) -> bool:
     """Whether the first bracket closes with the last."""
     depth = 0
-    for position, token in _tokens(text):
+    for position, token in tokens(text):
         if token in ("(", "[", "\\{", "\\langle", "{"):
             depth += 1
         elif token in (")", "]", "\\}", "\\rangle", "}"):
@@ -187,7 +234,7 @@ def _relation(text: str, depth: int) -> Shape | None:
     signs: list[str] = []
     sides: list[str] = []
     level, start = 0, 0
-    for position, token in _tokens(text):
+    for position, token in tokens(text):
         if token in ("(", "[", "{", "\\{"):
             level += 1
         elif token in (")", "]", "}", "\\}"):
@@ -202,89 +249,6 @@ def _relation(text: str, depth: int) -> Shape | None:
     if any(not side.strip() for side in sides) or len(sides) > 6:
         return Shape("leaf", text=text)
     return Shape("relation", label=" ".join(signs), parts=_read_all(sides, depth))
-
-
-def _matrix(text: str, depth: int) -> Shape | None:
-    match = MATRIX.fullmatch(text)
-    array = None if match else ARRAY.fullmatch(text)
-    if match is None and array is None:
-        return None
-    factor = match[1].strip().removesuffix("\\cdot").removesuffix("\\times").strip() if match else ""
-    body = match[3] if match else array[2] if array else ""
-    if "\\begin" in body or "=" in factor or (factor and match and match[2] in ("v", "V")):
-        return None
-    rows = [row.split("&") for row in body.replace("\\hline", "").split(ROW)]
-    if rows and all(not cell.strip() for cell in rows[-1]):
-        rows.pop()
-    if not rows or len({len(row) for row in rows}) != 1:
-        return None
-    bars = "|" if match and match[2] in ("v", "V") else ""
-    cells = [f"{'-1' if factor == '-' else factor} * ({cell})" if factor else cell for row in rows for cell in row]
-    return Shape("matrix", label=f"{bars}{len(rows)}x{len(rows[0])}", parts=_read_all(cells, depth))
-
-
-def _leaf(text: str) -> Shape:
-    base = BASE.fullmatch(text.replace(" ", ""))
-    if base and (base[2].isdecimal() or base[2] in NUMERALS) and any(c.isdigit() for c in base[1]):
-        return Shape("base", text=base[1], label=str(int(NUMERALS.get(base[2], base[2]))))
-    text = MULTIPLIER.sub(lambda match: f" \\cdot 10^{{{MULTIPLES[match[1]]}}}", text.replace(THOUSAND, ""))
-    if "(" not in text:  # \\frac{12}{5,525}; a call or a point keeps its commas
-        text = THOUSANDS.sub(lambda match: match[1] + match[2].replace(",", ""), text)
-    rest, units = split_units(text)
-    if SPACED_THOUSANDS.fullmatch(rest):
-        rest = rest.replace(" ", "")
-    for candidate in (text, rest):
-        if "\\text" in candidate and not TEXT.sub("", candidate).strip(" ().,"):
-            return _text(words(candidate))
-    if RATIO.fullmatch(rest):
-        parts = tuple(Shape("leaf", text=part.strip(), label=part) for part in rest.split(":"))
-        return Shape("tuple", label="::", parts=parts, units=units)
-    if WORDS_ONLY.fullmatch(rest) and _is_text(rest):
-        return Shape("text", text=words(rest))
-    return Shape("leaf", text=rest, label=text, units=units)
-
-
-def _text(text: str) -> Shape:
-    """Of a ``\\text``: letters of choice are a list without order, words a list with one (it may be a ranking)."""
-    parts = [part.strip() for part in re.split(r",|;|(?<![A-Za-z])and(?![A-Za-z])", text) if part.strip()]
-    if len(parts) < 2:
-        return Shape("text", text=text, label="upright")
-    items = tuple(Shape("text", text=part, label="upright") for part in parts[:MAX_PARTS])
-    return (
-        Shape("tuple", label=",,", parts=items) if any(len(i.text) > 1 for i in items) else Shape("list", parts=items)
-    )
-
-
-def _is_text(text: str) -> bool:
-    """A word rather than a product of variables: capitals, or more letters than a product has."""
-    bare = text.strip(" ().,")
-    if len(bare) < 2:
-        return False
-    if ALGEBRA.search(bare) or any(c in text for c in "/-("):
-        longest = max((len(word) for word in re.findall("[A-Za-z]+", ALGEBRA.sub(" ", bare))), default=0)
-        return longest > 4
-    return bare.isupper() or len(bare) > 3
-
-
-def words(text: str) -> str:
-    """Letters, digits and inner signs of a text."""
-    text = TEXT.sub(r" \1 ", text)
-    return " ".join(re.sub(r"[()\"'.!?{}\[\]]", " ", text).split())
-
-
-def split(text: str, separators: tuple[str, ...]) -> list[str]:
-    """At the separators outside all brackets. A half-open interval's brackets count as a pair."""
-    parts: list[str] = []
-    level, start = 0, 0
-    for position, token in _tokens(text):
-        if token in ("(", "[", "{", "\\{", "\\langle"):
-            level += 1
-        elif token in (")", "]", "}", "\\}", "\\rangle"):
-            level -= 1
-        elif level == 0 and token in separators:
-            parts.append(text[start:position])
-            start = position + len(token)
-    return [*parts, text[start:]]
 
 
 def expand_signs(shape: Shape) -> Shape:
@@ -302,7 +266,3 @@ def _both_signs(leaf: Shape) -> tuple[Shape, ...]:
         return (leaf,)
     flip = {"\\pm": ("+", "-"), "\\mp": ("-", "+")}
     return tuple(replace(leaf, text=SIGNS.sub(lambda m, k=k: flip[m[0]][k], leaf.text)) for k in (0, 1))  # type: ignore[misc]
-
-
-def _tokens(text: str) -> list[tuple[int, str]]:
-    return [(match.start(), match[0]) for match in TOKEN.finditer(text)]

@@ -3,9 +3,11 @@
 import re
 from fractions import Fraction
 
+from mpmath import mpf
+
 from rlvr.verify.expression import Node, num
-from rlvr.verify.shape import Shape
-from rlvr.verify.value import TooBig, Undefined, evaluate, inexact, is_real, same, symbols
+from rlvr.verify.tree import Shape
+from rlvr.verify.value import TooBig, Undefined, number, same, symbols
 
 DECIMAL = re.compile(r"-?(\d*)\.(\d+)", re.ASCII)
 SIGNIFICANT = 6
@@ -27,12 +29,13 @@ def rounded(gold: Node, found: str) -> bool:
     if decimal is None or symbols(gold) or len((decimal[1] + decimal[2]).lstrip("0")) < SIGNIFICANT - 1:
         return False
     try:
-        value = evaluate(gold, {})
+        value = number(gold)
     except (TooBig, Undefined):
         return False
-    return is_real(value) and bool(
-        abs(inexact(value) - inexact(Fraction(found.strip()))) <= 0.5 * 10.0 ** -len(decimal[2])
-    )
+    half = Fraction(1, 2 * 10 ** len(decimal[2]))
+    if isinstance(value, Fraction):
+        return abs(value - Fraction(found.strip())) <= half
+    return bool(value.imag == 0 and abs(value.real - mpf(found.strip())) <= mpf(half.numerator) / half.denominator)
 
 
 def base_value(shape: Shape) -> int | None:

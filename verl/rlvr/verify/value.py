@@ -1,79 +1,103 @@
-"""Are two expressions the same number, or the same function? Exact rationals where possible, else 60 decimal digits.
+"""Are two expressions the same number, or the same function? Exact rationals where possible, else two working precisions.
 
 Without variables the values are compared. With variables both are evaluated at the same pseudo-random rational points: unequal
 values at one point disprove, equal ones at all points prove beyond reasonable doubt (Schwartz-Zippel; polynomials and rational
 functions are evaluated exactly). Points are positive first, so that sqrt(5x^3) is x·sqrt(5x), then of mixed signs, so that
-|x| is not x; where a value is not real, only the positive points count. Integers have no tolerance. All work is bounded:
-what would need a number of more than ``MAX_BITS`` bits raises :class:`TooBig`. Deliberately left out: simplification.
+|x| is not x; where a value is not real, only the positive points count. Where a variable counts something (a factorial, a
+binomial, a power of -1), its points are positive integers.
+
+Irrational numbers are compared relatively, never with an absolute tolerance: both are evaluated to 60 and to 120 digits, the change
+between the two measures the rounding noise, and they are equal if their difference shrinks with it. A sum that loses a term to
+rounding (1 - e^{-1000}) is evaluated again, to 1,500 and 3,000 digits; what cannot be told apart then is not equal. All work is
+bounded: what would need a number of more than ``MAX_BITS`` bits raises :class:`TooBig`. Deliberately left out: simplification.
 """
 
-import math
 import random
 import threading
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import mpmath
 
+from rlvr.verify.arithmetic import Evaluation, TooBig, Undefined
 from rlvr.verify.expression import Node
 
-Value = Any  # Fraction, mpf or mpc
+__all__ = ["TooBig", "Undefined", "close", "number", "same", "symbols"]
 
-DIGITS = 60
-RELATIVE = mpmath.mpf(10) ** -45
-ABSOLUTE = mpmath.mpf(10) ** -50
-MAX_BITS = 20_000
-MAX_LOG = 1_000_000  # bits of the largest magnitude of an inexact number
-MAX_FACTORIAL = 1000
+LEVELS = ((60, 120), (1500, 3000))  # decimal digits; the second only where the first loses something
+SLACK = 15  # digits by which rounding noise may differ from what was measured
 POSITIVE_POINTS = 2
 MIXED_POINTS = 2
-
-
-class TooBig(ValueError):
-    """Evaluation would cost more than an answer is worth."""
-
-
-class Undefined(ValueError):
-    """Division by zero, a logarithm of zero and the like."""
-
 
 _local = threading.local()
 
 
-def context() -> Any:
-    """mpmath's contexts change their precision while they compute: one a thread."""
-    if not hasattr(_local, "context"):
-        _local.context = mpmath.MPContext()
-        _local.context.dps = DIGITS
-    return _local.context
+def context(digits: int) -> Any:
+    """mpmath's contexts are not shared between threads."""
+    contexts = _local.__dict__.setdefault("contexts", {})
+    if digits not in contexts:
+        contexts[digits] = mpmath.MPContext()
+        contexts[digits].dps = digits
+    return contexts[digits]
 
 
 def same(left: Node, right: Node) -> bool | None:
     """Whether both trees mean the same; None if no point decides.
 
     Raises:
-        TooBig: if a value is out of bounds.
+        TooBig: if a value is out of bounds, or cannot be told apart from the other.
         Undefined: if one has no value at all.
     """
     names = sorted(symbols(left) | symbols(right))
     if not names:
-        return close(evaluate(left, {}), evaluate(right, {}))
+        return close(left, right, {})[0]
+    whole = counting(left) | counting(right)
     agreed = defined = 0
     for k in range(POSITIVE_POINTS + MIXED_POINTS):
-        point = {name: coordinate(name, k) for name in names}
+        point = {name: integer(name, k) if name in whole else coordinate(name, k) for name in names}
         try:
-            a, b = evaluate(left, point), evaluate(right, point)
+            equal, real = close(left, right, point)
         except Undefined:
             continue
         defined += 1
-        if close(a, b):
+        if equal:
             agreed += 1
-        elif k < POSITIVE_POINTS or (is_real(a) and is_real(b)):
+        elif k < POSITIVE_POINTS or real:
             return False
     if not defined:
         raise Undefined("at every point")
     return True if agreed >= POSITIVE_POINTS else None
+
+
+def close(left: Node, right: Node, point: dict[str, Fraction]) -> tuple[bool, bool]:
+    """(whether both have the same value at a point, whether both values are real).
+
+    Raises:
+        TooBig, Undefined: as :func:`same`.
+    """
+    for level in LEVELS:
+        coarse, fine = (Evaluation(context(digits), point) for digits in level)
+        a, b = fine.value(left), fine.value(right)
+        if isinstance(a, Fraction) and isinstance(b, Fraction):
+            return a == b, True
+        a, b = fine.inexact(a), fine.inexact(b)
+        if fine.lost:
+            continue
+        rough_a, rough_b = coarse.inexact(coarse.value(left)), coarse.inexact(coarse.value(right))
+        ctx = fine.ctx
+        noise = max(abs(a - rough_a), abs(b - rough_b), max(abs(a), abs(b)) * ctx.mpf(10) ** -level[0])
+        tolerance = noise * ctx.mpf(10) ** (SLACK - (level[1] - level[0]))
+        return bool(abs(a - b) <= tolerance), fine.is_real(a) and fine.is_real(b)
+    raise TooBig("cannot be told apart")
+
+
+def number(node: Node) -> Any:
+    """The value of a tree without symbols: a Fraction, or an mpmath number of 120 digits.
+
+    Raises:
+        TooBig, Undefined: as :func:`same`.
+    """
+    return Evaluation(context(LEVELS[0][1]), {}).value(node)
 
 
 def coordinate(name: str, k: int) -> Fraction:
@@ -82,191 +106,26 @@ def coordinate(name: str, k: int) -> Fraction:
     return -value if k >= POSITIVE_POINTS and (k % 2 == 0 or rng.random() < 0.5) else value
 
 
+def integer(name: str, k: int) -> Fraction:
+    return Fraction(random.Random(f"{name} {k}").randint(3, 40))
+
+
 def symbols(node: Node) -> set[str]:
     if node[0] == "sym":
         return {node[1]}
     return {name for child in node[1:] if isinstance(child, tuple) for name in symbols(child)}
 
 
-def close(a: Value, b: Value) -> bool:
-    if isinstance(a, Fraction) and isinstance(b, Fraction):
-        return a == b
-    ctx = context()
-    a, b = inexact(a), inexact(b)
-    difference = abs(a - b)
-    return bool(difference <= RELATIVE * max(abs(a), abs(b)) or difference <= ABSOLUTE) and bool(
-        ctx.isfinite(difference)
-    )
+def counting(node: Node) -> set[str]:
+    """The variables that stand for integers: in a factorial, a binomial, a remainder, or the exponent of a negative number."""
+    found: set[str] = set()
+    if node[0] == "call" and node[1] in ("factorial", "factorial2", "binomial", "mod", "gcd", "lcm"):
+        found |= symbols(node)
+    if node[0] == "pow" and not symbols(node[1]) and symbols(node[2]) and _negative(node[1]):
+        found |= symbols(node[2])
+    return found.union(*(counting(child) for child in node[1:] if isinstance(child, tuple)))
 
 
-def is_real(value: Value) -> bool:
-    return isinstance(value, Fraction) or abs(context().im(value)) <= ABSOLUTE
-
-
-def evaluate(node: Node, point: Mapping[str, Fraction]) -> Value:
-    """The value of a tree where its symbols have the values of ``point``."""
-    kind = node[0]
-    if kind == "num":
-        return node[1]
-    if kind == "sym":
-        return point[node[1]]
-    if kind == "const":
-        ctx = context()
-        return {"pi": ctx.pi, "e": ctx.e, "i": ctx.j}[node[1]] * 1
-    values = [evaluate(child, point) for child in node[1:] if isinstance(child, tuple)]
-    try:
-        value = call(node[1], values) if kind == "call" else ARITHMETIC[kind](*values)
-    except (ZeroDivisionError, ValueError, OverflowError) as error:
-        if isinstance(error, (TooBig, Undefined)):
-            raise
-        raise Undefined(str(error)) from error
-    return bounded(value)
-
-
-def bounded(value: Value) -> Value:
-    if isinstance(value, Fraction):
-        return value if bits(value) <= MAX_BITS else bounded(inexact(value))
-    if not context().isfinite(value):
-        raise Undefined("not finite")
-    if value != 0 and abs(context().mag(value)) > MAX_LOG:
-        raise TooBig("magnitude")
-    return value
-
-
-def bits(value: Fraction) -> int:
-    return value.numerator.bit_length() + value.denominator.bit_length()
-
-
-def inexact(value: Value) -> Value:
-    if isinstance(value, Fraction):
-        ctx = context()
-        return ctx.mpf(value.numerator) / value.denominator
-    return value
-
-
-def both(a: Value, b: Value) -> tuple[Value, Value]:
-    return (a, b) if isinstance(a, Fraction) and isinstance(b, Fraction) else (inexact(a), inexact(b))
-
-
-def add(a: Value, b: Value) -> Value:
-    a, b = both(a, b)
-    return a + b
-
-
-def mul(a: Value, b: Value) -> Value:
-    a, b = both(a, b)
-    return a * b
-
-
-def div(a: Value, b: Value) -> Value:
-    a, b = both(a, b)
-    if b == 0:
-        raise Undefined("division by zero")
-    return a / b
-
-
-def power(base: Value, exponent: Value) -> Value:
-    if base == 0 and exponent == 0:
-        raise Undefined("0^0")
-    if isinstance(exponent, Fraction):
-        if exponent.denominator == 1:
-            return integer_power(base, int(exponent))
-        if exponent.denominator <= MAX_FACTORIAL:
-            return integer_power(root(Fraction(exponent.denominator), base), exponent.numerator)
-    base, exponent = inexact(base), inexact(exponent)
-    if base == 0:
-        if is_real(exponent) and context().re(exponent) > 0:
-            return Fraction(0)
-        raise Undefined("a power of zero")
-    if abs(exponent) * (abs(context().mag(base)) + 5) > MAX_LOG:
-        raise TooBig("power")
-    return context().power(base, exponent)
-
-
-def integer_power(base: Value, exponent: int) -> Value:
-    if base == 0 and exponent < 0:
-        raise Undefined("division by zero")
-    if base in (0, 1):
-        return base
-    size = bits(base) if isinstance(base, Fraction) else abs(context().mag(base)) + 1
-    if isinstance(base, Fraction) and abs(exponent) * size <= MAX_BITS:
-        return base**exponent
-    if abs(exponent) * size > MAX_LOG:
-        raise TooBig("power")
-    return inexact(base) ** exponent
-
-
-def root(degree: Value, value: Value) -> Value:
-    if not isinstance(degree, Fraction) or degree.denominator != 1 or not 0 < degree <= MAX_FACTORIAL:
-        return power(value, div(Fraction(1), degree))
-    n = int(degree)
-    if isinstance(value, Fraction):
-        if value < 0 and n % 2:
-            return -root(degree, -value)
-        if value >= 0 and (exact := exact_root(n, value)) is not None:
-            return exact
-    elif n % 2 and is_real(value) and context().re(value) < 0:
-        return -context().root(-context().re(value), n)
-    return context().root(inexact(value), n)
-
-
-def exact_root(n: int, value: Fraction) -> Fraction | None:
-    parts = []
-    for part in (value.numerator, value.denominator):
-        # floats find the candidate only where they are exact enough
-        candidate = math.isqrt(part) if n == 2 else round(part ** (1 / n)) if part < 2**52 else -1
-        if candidate < 0 or candidate**n != part:
-            return None
-        parts.append(candidate)
-    return Fraction(*parts)
-
-
-def call(name: str, values: list[Value]) -> Value:
-    if name in ("factorial", "binomial"):
-        return counted(name, values)
-    (x,) = values
-    ctx = context()
-    if name == "abs":
-        return abs(x)
-    if name in ("floor", "ceil"):
-        if not isinstance(x, Fraction):
-            raise TooBig("rounding an inexact number")
-        return Fraction(math.floor(x) if name == "floor" else math.ceil(x))
-    x = inexact(x)
-    if name in ("exp", "sinh", "cosh", "tanh"):
-        if abs(x) > MAX_LOG:
-            raise TooBig(name)
-    elif x != 0 and ctx.mag(x) > 200 and name not in ("ln", "log10"):
-        raise TooBig(name)
-    if name in ("ln", "log10"):
-        if x == 0:
-            raise Undefined("logarithm of zero")
-        return ctx.ln(x) if name == "ln" else ctx.log10(x)
-    return getattr(ctx, {"arcsin": "asin", "arccos": "acos", "arctan": "atan"}.get(name, name))(x)
-
-
-def counted(name: str, values: list[Value]) -> Value:
-    numbers = []
-    for value in values:
-        if not isinstance(value, Fraction):
-            value = nearest(value)
-        if value.denominator != 1 or value < 0:
-            raise Undefined(f"{name} of {value}")
-        numbers.append(int(value))
-    if numbers[0] > (MAX_FACTORIAL if name == "factorial" else 10 * MAX_FACTORIAL):
-        raise TooBig(name)
-    if name == "factorial":
-        return Fraction(math.factorial(numbers[0]))
-    if min(numbers[1], numbers[0] - numbers[1]) > MAX_FACTORIAL:
-        raise TooBig(name)
-    return Fraction(math.comb(*numbers))
-
-
-def nearest(value: Value) -> Fraction:
-    number = context().nint(context().re(value)) if is_real(value) and abs(value) < 10**6 else None
-    if number is None or not close(value, Fraction(int(number))):
-        raise Undefined("not an integer")
-    return Fraction(int(number))
-
-
-ARITHMETIC = {"add": add, "mul": mul, "div": div, "pow": power, "root": root}
+def _negative(node: Node) -> bool:
+    """-1, as it is read: a number, or minus one times it."""
+    return (node[0] == "num" and node[1] < 0) or (node[0] == "mul" and node[1] == ("num", Fraction(-1)))

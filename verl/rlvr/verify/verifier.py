@@ -8,13 +8,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from rlvr.verify.equal import Undecided, decide
-from rlvr.verify.extract import BOX, boxed, extract, gold_answer
+from rlvr.verify.boxes import COMMAND, boxed
+from rlvr.verify.equal import Undecided, decide, solutions
+from rlvr.verify.extract import extract, gold_answer
 from rlvr.verify.policy import Policy, Stamp, stamp
 from rlvr.verify.pool import Pool, Reply
 from rlvr.verify.verdict import Verdict
@@ -64,7 +65,7 @@ class Verifier:
         self._threads: ThreadPoolExecutor | None = None
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         self._responses: dict[tuple[str, str], Verdict] = {}
-        self._golds: dict[str, str] = {}
+        self._golds: dict[str, tuple[str, int]] = {}
         for (gold, response), correct in ((KNOWN_RIGHT, True), (KNOWN_WRONG, False)):
             verdict = self.verify(response, gold)
             if verdict.correct is not correct:
@@ -75,15 +76,23 @@ class Verifier:
         return stamp(self.policy)
 
     def verify(self, response: str, gold: Any) -> Verdict:
-        """Grade a response; ``gold`` is an answer, a solution with a last box, or a data file's record."""
+        """Grade a response; ``gold`` is an answer, a list of all answers, a solution with a last box, or a data file's record."""
         short = len(response) <= SHORT and isinstance(gold, str)
         if short and (known := self._responses.get((response, gold))) is not None and self._process == os.getpid():
             return known
-        answer = extract(response, self.policy)
+        answer = self.extract(response, gold)
         verdict = NO_ANSWER if answer is None else self.compare(answer, gold)
         if short and not verdict.timed_out and not verdict.failed:
             self._remember(self._responses, (response, gold), replace(verdict, seconds=0.0))
         return verdict
+
+    def extract(self, response: str, gold: Any) -> str | None:
+        """The answer of a response by this verifier's policies; several boxes are one where the gold has several answers."""
+        try:
+            _, several = self._gold(gold)
+        except ValueError:  # a gold that is none is reported by its verdict
+            several = 1
+        return extract(response, self.policy, several)
 
     def compare(self, prediction: str, gold: Any) -> Verdict:
         """Grade an answer that was extracted already; a box around it is opened."""
@@ -91,7 +100,7 @@ class Verifier:
 
     async def averify(self, response: str, gold: Any) -> Verdict:
         """:meth:`verify` for an asyncio loop, which it never blocks for longer than the cheap layers take."""
-        answer = extract(response, self.policy)
+        answer = self.extract(response, gold)
         if answer is None:
             return NO_ANSWER
         verdict = self._quick(answer, gold)
@@ -111,7 +120,7 @@ class Verifier:
         waiting: deque[Verdict | Future[Verdict]] = deque()
         with ThreadPoolExecutor(self.pool.workers, thread_name_prefix="verify") as threads:
             for response, gold in pairs:
-                answer = response if extracted else extract(response or "", self.policy)
+                answer = response if extracted else self.extract(response or "", gold)
                 verdict = NO_ANSWER if answer is None else self._quick(answer, gold)
                 if verdict is not None and not waiting:
                     yield verdict
@@ -136,7 +145,7 @@ class Verifier:
         started = time.perf_counter()
         # An odd answer, or a gold that is none, must cost one counted verdict, not the training run.
         try:
-            wanted = self._gold(gold)
+            wanted, _ = self._gold(gold)
             known = self._verdicts.get((prediction, wanted))
             if known is not None:
                 return known
@@ -149,7 +158,7 @@ class Verifier:
 
     def _symbolic(self, prediction: str, gold: Any) -> Verdict:
         started = time.perf_counter()
-        wanted = self._gold(gold)
+        wanted, _ = self._gold(gold)
         reply = self.pool.decide(wanted, _open(prediction), self.policy)
         return self._finish(prediction, wanted, started, reply)
 
@@ -167,11 +176,15 @@ class Verifier:
             self.errors += verdict.failed
         return verdict
 
-    def _gold(self, gold: Any) -> str:
-        source = gold if isinstance(gold, str) else gold.get("solution") or str(gold.get("target"))
+    def _gold(self, gold: Any) -> tuple[str, int]:
+        """(the gold answer, how many answers it holds)."""
+        source = gold if isinstance(gold, str) else str(gold)
+        if isinstance(gold, Mapping):
+            source = gold.get("solution") or str(gold.get("target"))
         known = self._golds.get(source)
         if known is None:
-            known = gold_answer(gold)
+            answer = gold_answer(gold)
+            known = answer, solutions(answer)
             self._remember(self._golds, source, known)
         return known
 
@@ -184,7 +197,7 @@ class Verifier:
 
 
 def _open(prediction: str) -> str:
-    return (boxed(prediction) or "") if BOX.search(prediction) else prediction
+    return (boxed(prediction) or "") if COMMAND.search(prediction) else prediction
 
 
 def _is_known(item: Verdict | Future[Verdict]) -> bool:

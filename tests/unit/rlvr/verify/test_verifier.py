@@ -10,6 +10,7 @@ import pytest
 
 from rlvr.training.reward import compute_score
 from rlvr.verify import Policy, UnknownDataSource, Verifier, stamp, verifier_for
+from rlvr.verify.policy import EXTRACTIONS
 from rlvr.verify.verifiers import MATH
 
 
@@ -110,7 +111,7 @@ def test_batches_keep_their_order():
 def test_the_stamp_names_the_grader_and_its_policies():
     text = str(stamp(Policy(("boxed",), ("rounded",))))
     assert text.startswith("rlvr.verify/") and "boxed" in text and "rounded" in text
-    assert stamp().to_dict()["policy"]["extraction"] == ("boxed", "answer_is", "last_number")
+    assert stamp().to_dict()["policy"]["extraction"] == tuple(EXTRACTIONS)
 
 
 def score(source, response, ground_truth, **kwargs):
