@@ -154,7 +154,7 @@ def classify(text: str, single: bool = True) -> Words:
         lower = token.lower()
         if token in ("/", "per") or lower == "per":
             sign, last = -1, ""
-        elif token.startswith("^") and last:
+        elif len(token) > 1 and token[0] == "^" and last:
             units[last] = units[last] * int(token[1:])
         elif lower in BEFORE:
             before = BEFORE[lower]
