@@ -13,7 +13,7 @@ choosing settings by looking at the model.
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -25,13 +25,12 @@ from tqdm import tqdm
 
 from passk import manifest, models
 from passk.engine import Answers, EngineSettings, precision, vllm_engine
-from passk.grade import Grader, fields_of, gold_text, installed_grader
+from passk.grade import Grader, check_verifiers, fields_of, gold_text, installed_grader
 from passk.presets import Sampling, sampling_of
 from passk.questions import Question, dataset_name, fingerprint, load_questions
 from passk.sampling import MakeEngine, sample, sample_on_replicas, split
 from passk.storage import SampleStore
 from rlvr.prompts import TEMPLATES, render
-from rlvr.verify import verifier_for
 
 GRADING_THREADS = 4  # a question whose verdicts take long does not hold up the next ones
 
@@ -66,12 +65,14 @@ def evaluate(
     limit: int | None = None,
     dtype: str = "auto",
     kv_cache_gib: float | None = None,
+    verifiers: Mapping[str, str] | None = None,
+    allow_wrong_golds: bool = False,
 ) -> None:
     """Evaluate models on data sets; goes on where a killed run of the same command stopped.
 
     Args:
         model_name: hub id, Hugging Face folder or verl checkpoint (global_step_N); several as NAME=MODEL,NAME=MODEL.
-        datasets: hub ids, .parquet or .jsonl files, separated by commas.
+        datasets: hub ids or files of any layout of docs/data.md, separated by commas.
         output_dir: gets DATASET-SPLIT.jsonl and its manifest for each data set.
         split: of the hub data sets.
         batch_size: questions that the engines work on at a time.
@@ -91,6 +92,8 @@ def evaluate(
         dtype: of the model, like bfloat16; by default the model's own, and float32 on a CPU.
         kv_cache_gib: memory of an engine's KV cache; by default vLLM's share of a GPU, and on a CPU what the answers need, at
             most 4 GiB and a quarter of the free memory.
+        verifiers: how data sources that are not known are graded, like data.verifiers: '{"my/set*": "math"}'.
+        allow_wrong_golds: go on although more than 1 % of a set's golds are empty or wrong.
     """
     flags: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
     flags |= {"num_generation": num_generation, "prompt_template_type": prompt_template_type}
@@ -99,10 +102,12 @@ def evaluate(
         if sampling.prompt_template_type not in TEMPLATES:
             raise ValueError(f"--prompt_template_type {prompt_template_type}: choose one of {', '.join(TEMPLATES)}")
         named = _named_models(model_name)
-        loaded = {name: load_questions(name, split, dataset_num_proc)[:limit] for name in _tuple(datasets)}
-        for questions in loaded.values():
-            for source in {question.data_source for question in questions}:
-                verifier_for(source)  # unknown ones are refused before the engine starts
+        check_verifiers(verifiers)
+        # unknown data sources and golds that are none are refused before the engine starts
+        loaded = {
+            name: load_questions(name, split, dataset_num_proc, verifiers, allow_wrong_golds)[:limit]
+            for name in _tuple(datasets)
+        }
         for name, model in named.items():
             folder = Path(output_dir) / name if len(named) > 1 else Path(output_dir)
             tasks = [
@@ -112,7 +117,17 @@ def evaluate(
             if len({task.path for task in tasks}) < len(tasks):
                 raise ValueError("--datasets: two of them would be written to the same file; evaluate them apart")
             evaluate_model(
-                model, tasks, sampling, precision(dtype), seed, limit, num_gpus, batch_size, resume_id, kv_cache_gib
+                model,
+                tasks,
+                sampling,
+                precision(dtype),
+                seed,
+                limit,
+                num_gpus,
+                batch_size,
+                resume_id,
+                kv_cache_gib,
+                verifiers=verifiers,
             )
     except (ValueError, OSError) as error:
         raise SystemExit(f"passk.generate: {error}") from error
@@ -130,9 +145,10 @@ def evaluate_model(
     resume_id: int = 0,
     kv_cache_gib: float | None = None,
     make_engine: MakeEngine = vllm_engine,
+    verifiers: Mapping[str, str] | None = None,
 ) -> None:
     """Sample what is not stored yet, on engines that are started only if something is missing."""
-    grader = installed_grader()
+    grader = installed_grader(verifiers)
     folder = models.resolve(model)
     facts = models.describe(folder)
     settings = [_settings(task, sampling, facts, dtype, seed, limit, grader) for task in tasks]
@@ -250,13 +266,13 @@ def _collect(pending: dict[Future[int], Answers], progress: "Progress") -> None:
 
 def _grade_one(answers: Answers, question: Question, store: SampleStore, sampling: Sampling, grader: Grader) -> int:
     """Store one question's samples; returns how many are right."""
-    verdicts = grader.grade(question.data_source, question.gold, [one.text for one in answers.generations])
+    verdicts = grader.grade(question.data_source, question.truth, [one.text for one in answers.generations])
     common = {
         "prompt": render(sampling.prompt_template_type, question.text),
         "question": question.text,
         "question_id": question.question_id,
     } | ({} if question.entry is None else {"entry": question.entry})
-    gold = gold_text(question.gold)
+    gold = gold_text(question.truth)
     samples = [
         common
         | {"generation_id": number, "response": one.text, "answer": question.answer, "gold_answer": gold}

@@ -9,11 +9,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rlvr.verify import Policy, Verdict, stamp, verify_batch
-from rlvr.verify.extract import gold_answer
+from rlvr.verify.gold import answers_or_none, as_target
+from rlvr.verify.verifiers import check_kinds
 
 GradeMany = Callable[[str, Mapping[str, Any], Sequence[str]], Sequence[Verdict]]
 
@@ -26,9 +28,24 @@ class Grader:
     stamp: dict[str, Any]
 
 
-def installed_grader() -> Grader:
-    """The verifier of this installation."""
-    return Grader(_grade_with_rlvr, _rlvr_stamp())
+def installed_grader(verifiers: Mapping[str, str] | None = None) -> Grader:
+    """The verifier of this installation; ``verifiers`` as ``data.verifiers`` of a training run."""
+    if not verifiers:
+        return Grader(_grade_with_rlvr, _rlvr_stamp())
+    return Grader(partial(_grade_with_rlvr, verifiers=verifiers), _rlvr_stamp() | {"verifiers": dict(verifiers)})
+
+
+def check_verifiers(verifiers: object) -> None:
+    """Refuse a ``--verifiers`` that is no mapping of patterns to kinds.
+
+    Raises:
+        ValueError: says what is wrong with it.
+    """
+    if verifiers is not None and not isinstance(verifiers, Mapping):
+        raise ValueError(f'--verifiers {verifiers!r}: give a mapping, like \'{{"my/set*": "math"}}\'')
+    problems = check_kinds(verifiers)
+    if problems:
+        raise ValueError(problems[0].replace("data.verifiers", "--verifiers"))
 
 
 def other_grader(spec: str) -> Grader:
@@ -57,15 +74,15 @@ def fields_of(verdict: Verdict) -> dict[str, Any]:
 
 
 def gold_text(gold: Mapping[str, Any]) -> str:
-    """The bare gold answer; empty where the data has none (two solutions of MATH end in an empty box)."""
-    try:
-        return gold_answer(gold)
-    except ValueError:
-        return ""
+    """The bare gold answer, a JSON list of several; empty where the data has none (two solutions of MATH end in an empty box)."""
+    found = answers_or_none(gold)
+    return as_target(found) if found else ""
 
 
-def _grade_with_rlvr(data_source: str, gold: Mapping[str, Any], responses: Sequence[str]) -> list[Verdict]:
-    return verify_batch(data_source, [(response, gold) for response in responses])
+def _grade_with_rlvr(
+    data_source: str, gold: Mapping[str, Any], responses: Sequence[str], verifiers: Mapping[str, str] | None = None
+) -> list[Verdict]:
+    return verify_batch(data_source, [(response, gold) for response in responses], verifiers=verifiers)
 
 
 def _rlvr_stamp() -> dict[str, Any]:

@@ -42,14 +42,14 @@ def test_bad_settings_are_refused(preset, flags, message):
 def test_jsonl_layouts(tmp_path):
     path = tmp_path / "MATH-small.jsonl"
     rows = [
-        {"problem": "p", "solution": "so \\boxed{1}", "answer": "1", "data_source": "x"},
+        {"problem": "p", "solution": "hence one", "answer": "1", "data_source": "own/x"},
         {"question": "q", "answer": 7},
         {"prompt": [{"content": "v"}], "reward_model": {"ground_truth": {"target": "3"}}, "data_source": "y"},
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
-    first, second, third = load_questions(str(path), "test", 1)
-    assert first.gold == {"question": "p", "solution": "so \\boxed{1}"}  # MATH is judged by its solutions
-    assert second.gold == {"question": "q", "target": "7"} and second.data_source == str(path)
+    first, second, third = load_questions(str(path), "test", 1, {"y": "exact"})
+    assert first.truth == {"question": "p", "target": "1"}  # whatever the file is called
+    assert second.truth == {"question": "q", "target": "7"} and second.data_source == "own/MATH-small"
     assert (third.text, third.answer, third.data_source) == ("v", "3", "y")
     assert fingerprint([first, second]) != fingerprint([second, first])
 
@@ -63,7 +63,7 @@ def test_the_papers_parquet_files(folder, key, count):
         pytest.skip(f"{path} is not on this machine")
     questions = load_questions(str(path), "test", 1)
     assert len(questions) == count
-    assert all(question.gold.keys() == {"question", key} for question in questions)
+    assert all(question.truth.keys() == {"question", key} for question in questions)
     assert dataset_name(str(path), "test") == f"{folder}-test"
 
 
@@ -71,9 +71,9 @@ def test_the_papers_parquet_files(folder, key, count):
     "content, message",
     [
         ("{", "line 1: not JSON"),
-        ("[1]", "line 1: not an object"),
-        ('{"a": 1}', "row 0: needs prompt"),
-        ("", "no questions"),
+        ("[1]", "item 1: is no question: it is int"),
+        ('{"a": 1}', "line 1: misses a question .* and a gold answer"),
+        ("", "is empty"),
     ],
 )
 def test_bad_data_sets_are_named(tmp_path, content, message):

@@ -2,8 +2,8 @@
 
     python -m rlvr.data.prepare                                   # or scripts/prepare_data: MATH, AIME 2025, AMC 23 from the hub
     python -m rlvr.data.prepare --source DIR                      # the same from local copies, DIR/math/train.parquet …
-    python -m rlvr.data.prepare --own FILE.jsonl --output data/mine/train.parquet
     python -m rlvr.data.prepare --task chain_sum:max_terms=3 --size 1024 --seed 1     # a task of reasoning-gym, rlvr.data.tasks
+    python -m rlvr.data.prepare --own FILE --output data/mine/train.parquet           # any layout of docs/data.md
 
 A row has ``data_source`` (which grader), ``prompt`` (messages) and ``reward_model.ground_truth`` (question and gold answer). A file
 gets its name only when it is whole and verified, so an interrupted run may simply be started again; what is there and right is not
@@ -15,21 +15,32 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.verify.verifiers import OWN
+from rlvr.data.audit import inspect
+from rlvr.data.questions import Question, Reading, own_name, survey
+from rlvr.records import DataError
+from rlvr.verify.verifiers import OWN, UnknownDataSource
 
+EXIT_CODE = 2
 MOST_ERRORS = 20
 
 
-class DataError(ValueError):
-    """The data is not what it should be; names the file, the row and what to do."""
+class Several(DataError):
+    """Several bad rows, a line each."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__(lines[0])
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 @dataclass(frozen=True)
@@ -166,84 +177,58 @@ def read(path: Path) -> pa.Table:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
-def write(table: pa.Table, target: Path) -> None:
-    """All or nothing: the file has its name only when it is complete."""
+def write(table: pa.Table, target: Path, unfinished: str = "") -> None:
+    """All or nothing: the file has its name only when it is complete. ``unfinished`` tells several writers apart."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(target.name + ".unfinished")
-    pq.write_table(table, unfinished)
-    os.replace(unfinished, target)
+    partly = target.with_name(f"{target.name}.unfinished{unfinished}")
+    pq.write_table(table, partly)
+    os.replace(partly, target)
 
 
 # ---- one's own set
 
 
-def convert(own: Path, output: Path, data_source: str) -> int:
-    """Convert JSONL or parquet with ``problem`` and ``answer`` into ``output``; the number of questions.
+def convert(own: Path, output: Path, data_source: str | None = None, allow_wrong_golds: bool = False) -> int:
+    """Convert a file of any layout (docs/data.md) into ``output``; the number of questions.
+
+    Args:
+        data_source: in place of what the rows say; without it they keep theirs, and become ``own/NAME`` where they have none.
+        allow_wrong_golds: leave out the rows whose gold is none, or not right against itself, instead of refusing the file.
 
     Raises:
-        DataError: names the file, every bad line (at most 20) and why; nothing is written then.
+        DataError: names the file, every bad row (at most 20) and why; nothing is written then.
     """
-    rows: list[dict[str, Any]] = []
-    errors: list[str] = []
-    for number, record in own_records(own):
-        try:
-            rows.append(question_row(record, len(rows), data_source))
-        except DataError as error:
-            errors.append(f"{own}, {'row' if own.suffix == '.parquet' else 'line'} {number}: {error}")
-            if len(errors) == MOST_ERRORS:
-                errors.append("…")
-                break
+    if output.resolve() == own.resolve():
+        raise DataError("would be overwritten by its own conversion", file=own, remedy="choose another --output")
+    reading = survey(own)
+    questions = [replace(one, data_source=data_source or one.data_source) for one in reading.questions]
+    try:
+        audit = inspect(Reading(questions, reading.errors), str(own))
+    except UnknownDataSource as error:
+        raise DataError(
+            str(error).partition(":")[0], file=own, remedy="--name NAME grades it as mathematics, under that name"
+        ) from None
+    errors = [*audit.errors, *([] if allow_wrong_golds else audit.golds)]
     if errors:
-        raise DataError("\n".join(errors))
+        more = [f"… and {len(errors) - MOST_ERRORS} more"] if len(errors) > MOST_ERRORS else []
+        if not audit.errors:
+            more.append("--allow-wrong-golds leaves these rows out")
+        raise Several([str(error) for error in errors[:MOST_ERRORS]] + more)
+    wrong = {error.row for error in audit.golds}
+    rows = [question_row(one, index) for index, one in enumerate(one for one in questions if one.where not in wrong)]
     if not rows:
-        raise DataError(f"{own}: no questions")
+        raise DataError("no questions are left", file=own)
     write(pa.Table.from_pylist(rows), output)
     return len(rows)
 
 
-def own_records(own: Path) -> Iterator[tuple[int, Any]]:
-    """(line or row number from 1, record or the text that is no JSON)."""
-    if own.suffix == ".parquet":
-        yield from enumerate(read(own).to_pylist(), start=1)
-        return
-    if own.suffix not in (".jsonl", ".json"):
-        raise DataError(f"{own}: expected .jsonl or .parquet")
-    try:
-        with own.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    try:
-                        yield number, json.loads(line)
-                    except json.JSONDecodeError as error:
-                        yield number, DataError(f"not JSON: {error}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{own} cannot be read: {error}") from error
-
-
-def question_row(record: Any, index: int, data_source: str) -> dict[str, Any]:
-    """One row of the layout.
-
-    Raises:
-        DataError: says what is wrong with ``record``.
-    """
-    if isinstance(record, DataError):
-        raise record
-    if not isinstance(record, Mapping):
-        raise DataError("not an object with problem and answer")
-    for key in ("problem", "answer"):
-        value = record.get(key)
-        numeric = key == "answer" and isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not numeric and not (isinstance(value, str) and value.strip()):
-            has = f"it has {', '.join(map(str, record)) or 'nothing'}" if value is None else f"it is {value!r}"
-            raise DataError(f"{key} must be a text that is not empty ({has})")
-    problem, answer = record["problem"], str(record["answer"])
-    # A gold answer with a box in it is a whole solution, anything else the answer itself, as in evaluation.
-    truth = {"question": problem, "solution" if "\\boxed" in answer else "target": answer}
+def question_row(question: Question, index: int) -> dict[str, Any]:
+    """One row of verl's layout, with a gold that every reader reads the same."""
     return {
-        "data_source": data_source,
-        "prompt": [{"role": "user", "content": problem}],
+        "data_source": question.data_source,
+        "prompt": [dict(message) for message in question.messages],
         "ability": "math",
-        "reward_model": {"ground_truth": truth, "style": "rule"},
+        "reward_model": {"ground_truth": dict(question.truth), "style": "rule"},
         "extra_info": {"index": index, "split": "own"},
     }
 
@@ -252,13 +237,16 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="prepare_data", description=str(__doc__).splitlines()[0])
     top.add_argument("--output", type=Path, help="folder (default: data); with --own the parquet file to write")
     top.add_argument("--source", type=Path, help="a folder with copies of the files, instead of the hub")
-    top.add_argument("--own", type=Path, help="a JSONL or parquet file with `problem` and `answer`")
-    top.add_argument("--name", help="with --own: what metrics call it (default: the file's name)")
     top.add_argument(
         "--task", help="a task of reasoning-gym, NAME or NAME:key=value,…; --output is a folder (default: data/NAME)"
     )
     top.add_argument("--size", type=int, default=1024, help="with --task: questions to train on (default: 1024)")
     top.add_argument("--seed", type=int, default=1, help="with --task: other questions for each (default: 1)")
+    top.add_argument("--own", type=Path, help="a file of questions in any layout of docs/data.md")
+    top.add_argument(
+        "--name", help="with --own: what metrics call it (default: what its rows say, else the file's name)"
+    )
+    top.add_argument("--allow-wrong-golds", action="store_true", help="with --own: leave out rows without a sound gold")
     return top
 
 
@@ -274,16 +262,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.own is None:
             prepare(args.output or Path("data"), args.source)
             return 0
-        output = args.output or Path("data/own") / f"{args.own.stem}.parquet"
+        output = args.output or Path("data/own") / f"{own_name(args.own)}.parquet"
         if output.suffix != ".parquet":
-            raise DataError(f"--output {output}: with --own it must end in .parquet")
-        rows = convert(args.own, output, OWN + (args.name or args.own.stem))
+            raise DataError("with --own it must end in .parquet", file=f"--output {output}")
+        rows = convert(args.own, output, OWN + args.name if args.name else None, args.allow_wrong_golds)
         print(
             f"{output}: {rows} questions. Train on it with data.train_files={output}, evaluate with --datasets={output}"
         )
     except DataError as error:
-        print(f"data error: {error}", file=sys.stderr)
-        return 1
+        print("\n".join(f"data error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return EXIT_CODE
     return 0
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvr.data.prepare import DataError
+from rlvr.records import DataError
 
 NAME, LICENSE = "SmolLM2-135M-Instruct", "Apache-2.0"
 HUB_ID = f"HuggingFaceTB/{NAME}"

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import advice, memory, preflight, shapes, validate
+from rlvr.launch import advice, data_files, memory, preflight, shapes, validate
 from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
 
 
@@ -145,7 +145,7 @@ def plan_lines(config: DictConfig, settings: memory.Settings | None) -> list[str
     Raises:
         OSError, ValueError: if a file cannot be read, or the assumed accuracy is no probability.
     """
-    rows = {key: sum(map(preflight.rows, preflight.files(config.data[key]))) for key in ("train_files", "val_files")}
+    rows = {key: data_files.rows(config, key) for key in data_files.KEYS}
     lines = plan_of(config, questions=rows["train_files"], validation_questions=rows["val_files"]).lines()
     if settings is not None:
         lines.append(

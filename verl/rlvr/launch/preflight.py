@@ -8,7 +8,6 @@ loaded (verl swallows plugin errors). Deliberately left out: what upstream's own
 
 import asyncio
 import inspect
-import itertools
 import math
 import os
 import sys
@@ -18,15 +17,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import bucket, rules, shapes
+from rlvr.launch import bucket, data_files, rules, shapes
 from rlvr.methods import MODES
 from rlvr.methods.selection import ESTIMATOR, SELECTIONS
 from rlvr.prompts import TEMPLATES
+from rlvr.verify.verifiers import given_kind
 
 EXIT_CODE = 2
 MADE_WITH = {"data/tiny/model": "python -m rlvr.tiny", "data/smollm2-135m/model": "scripts/prepare_smollm2"}
@@ -63,7 +62,7 @@ def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
         check_model,
         check_limits,
         bucket.check,
-        check_data,
+        check_data_files,
         check_reward,
         check_watch,
     )
@@ -163,17 +162,9 @@ def check_limits(config: DictConfig) -> Iterator[str]:
     yield from rules.check(config, shape, critic=critic)
 
 
-def check_data(config: DictConfig) -> Iterator[str]:
+def check_data_files(config: DictConfig) -> Iterator[str]:
     yield from _one_of("data.prompt_template_type", config.data.prompt_template_type, sorted(TEMPLATES))
-    questions = 0
-    for key in ("train_files", "val_files"):
-        for file in files(config.data[key]):
-            problems = list(_check_file(f"data.{key}", file, config.data.prompt_key))
-            yield from problems
-            if key == "train_files" and not problems:
-                questions += rows(file)
-    if 0 < questions < config.data.train_batch_size:
-        yield f"data.train_batch_size={config.data.train_batch_size} but data.train_files hold only {questions} questions"
+    yield from data_files.check(config)
 
 
 def check_reward(config: DictConfig) -> Iterator[str]:
@@ -182,13 +173,14 @@ def check_reward(config: DictConfig) -> Iterator[str]:
     function = _reward_function(config)
     if function is None:
         return
-    for data_source, record in _one_record_per_source(config).items():
+    for data_source, ground_truth in data_files.one_gold_per_source(config).items():
+        kind = given_kind(data_source, data_files.verifiers_of(config))
         try:
             result = function(
                 data_source=data_source,
                 solution_str="",
-                ground_truth=record["reward_model"]["ground_truth"],
-                extra_info={},
+                ground_truth=ground_truth,
+                extra_info={"verifier": kind} if kind else {},
             )
             if inspect.isawaitable(result):
                 result = asyncio.run(_resolve(result))
@@ -224,61 +216,6 @@ def _weight(key: str, value: Any) -> Iterator[str]:
         yield f"{key}={value} must be a number that is not negative"
 
 
-def files(value: Any) -> list[str]:
-    """One file, or several."""
-    return [value] if isinstance(value, str) else [str(file) for file in value]
-
-
-def rows(file: str) -> int:
-    """Questions in a data file.
-
-    Raises:
-        OSError, ValueError: if it cannot be read.
-    """
-    return pq.ParquetFile(file).metadata.num_rows if file.endswith(".parquet") else sum(1 for _ in open(file, "rb"))
-
-
-def _check_file(key: str, file: str, prompt_key: str) -> Iterator[str]:
-    if not Path(file).is_file():
-        command = "python -m rlvr.tiny" if file.startswith("data/tiny/") else "scripts/prepare_data"
-        yield f"{key}: {file} does not exist; make it with `{command}`"
-        return
-    try:
-        record = _first_record(file)
-    except (OSError, ValueError) as error:
-        yield f"{key}: {file} cannot be read: {' '.join(str(error).split())}"
-        return
-    for column in (prompt_key, "data_source", "reward_model"):
-        if column not in record:
-            yield f"{key}: {file} has no column {column!r} (it has {', '.join(record)})"
-    messages = record.get(prompt_key, [{"role": "user", "content": ""}])
-    if not isinstance(messages, list) or not all(
-        isinstance(m, dict) and {"role", "content"} <= m.keys() for m in messages
-    ):
-        yield f"{key}: {file}: column {prompt_key!r} must be a list of messages with role and content"
-    reward_model = record.get("reward_model", {"ground_truth": None})
-    if not isinstance(reward_model, dict) or "ground_truth" not in reward_model:
-        yield f"{key}: {file}: column 'reward_model' must be a record with 'ground_truth'"
-
-
-def _first_record(file: str) -> dict[Any, Any]:
-    """Raises ValueError (pyarrow's errors are) or OSError if the file is not what its name says."""
-    return next(iter(_records(file, limit=1)), {})
-
-
-def _records(file: str, limit: int | None = None) -> list[dict[Any, Any]]:
-    if file.endswith(".parquet"):
-        batches = pq.ParquetFile(file).iter_batches(batch_size=limit or 65536)
-        return [
-            record for batch in (itertools.islice(batches, 1) if limit else batches) for record in batch.to_pylist()
-        ]
-    if file.endswith((".json", ".jsonl")):
-        import pandas as pd
-
-        return pd.read_json(file, lines=True, nrows=limit).to_dict("records")
-    raise ValueError("expected .parquet, .json or .jsonl")
-
-
 def _check_reward_workers(config: DictConfig) -> Iterator[str]:
     from rlvr.training.rollout import BatchedRolloutManager, needs_upstream
 
@@ -287,18 +224,6 @@ def _check_reward_workers(config: DictConfig) -> Iterator[str]:
     reason = needs_upstream(config) if ours else f"agent_loop_manager_class={manager}"
     if reason is not None and config.reward.num_workers < 1:
         yield f"reward.num_workers={config.reward.num_workers}, but with {reason} reward workers grade: set 1 or more"
-
-
-def _one_record_per_source(config: DictConfig) -> dict[str, dict[str, Any]]:
-    """Only from files that :func:`check_data` accepts."""
-    found: dict[str, dict[str, Any]] = {}
-    for key in ("train_files", "val_files"):
-        for file in files(config.data[key]):
-            if any(_check_file(key, file, config.data.prompt_key)):
-                continue
-            for record in _records(file):
-                found.setdefault(record["data_source"], record)
-    return found
 
 
 def _reward_function(config: DictConfig) -> Any:

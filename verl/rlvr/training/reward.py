@@ -1,7 +1,9 @@
 """The reward function for verl (``reward.custom_reward_function``): 1 if the verifier says correct, else 0.
 
 ``reward.custom_reward_function.reward_kwargs`` may name the extraction policies, ``{extraction: [boxed]}``, and the matters of
-taste to accept. Deliberately left out: format rewards, length penalties, partial credit. A verifiable reward is 0 or 1.
+taste to accept. ``data.verifiers`` reaches it as ``extra_info["verifier"]`` (:mod:`rlvr.training.dataset`), so that a function
+of your own need not know of it. Deliberately left out: format rewards, length penalties, partial credit. A verifiable reward
+is 0 or 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +16,13 @@ from rlvr.verify.policy import EXTRACTIONS
 async def compute_score(
     data_source: str,
     solution_str: str,
-    ground_truth: Mapping[str, Any],
+    ground_truth: Any,
     extra_info: Mapping[str, Any] | None = None,
     extraction: Sequence[str] = tuple(EXTRACTIONS),
     accept: Sequence[str] = (),
     **_: Any,
 ) -> dict[str, Any]:
-    """Grade one response.
+    """Grade one response. ``ground_truth`` is an answer, a list of answers (any is right), or a record (:mod:`rlvr.verify.gold`).
 
     Returns:
         ``score`` (0.0 or 1.0, the reward), ``acc`` (the same, what verl's validation reports), ``pred`` (the extracted answer,
@@ -30,7 +32,9 @@ async def compute_score(
         rlvr.verify.UnknownDataSource: if nobody grades ``data_source``.
         ValueError: if a policy is unknown.
     """
-    verdict = await averify(data_source, solution_str, ground_truth, Policy(tuple(extraction), tuple(accept)))
+    policy = Policy(tuple(extraction), tuple(accept))
+    kind = (extra_info or {}).get("verifier")
+    verdict = await averify(data_source, solution_str, ground_truth, policy, {"*": kind} if kind else None)
     score = float(verdict.correct)
     return {
         "score": score,

@@ -109,15 +109,15 @@ def test_cpu_must_be_chosen(config, monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "named"),
     [
-        ([{"data_source": "x", "reward_model": {"ground_truth": "1"}}], "no column 'prompt'"),
-        ([{"prompt": [{"role": "user", "content": "?"}], "data_source": "x"}], "no column 'reward_model'"),
+        ([{"data_source": "x", "reward_model": {"ground_truth": "1"}}], "misses a question"),
+        ([{"prompt": [{"role": "user", "content": "?"}], "data_source": "x"}], "misses a gold answer"),
         (
-            [{"prompt": "1+1", "data_source": "x", "reward_model": {"ground_truth": "1"}}],
-            "must be a list of messages",
+            [{"prompt": 11, "data_source": "x", "reward_model": {"ground_truth": "1"}}],
+            "must be a text or a list of messages",
         ),
         (
             [{"prompt": [{"role": "user", "content": "?"}], "data_source": "x", "reward_model": {"style": "rule"}}],
-            "must be a record with 'ground_truth'",
+            "key 'reward_model': has no ground_truth",
         ),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_file_that_is_not_parquet(config, tmp_path):
     file = tmp_path / "bad.parquet"
     file.write_text("not parquet")
     problems = preflight.check(config(f"data.train_files={file}"))
-    assert len(problems) == 1 and str(file) in problems[0] and "cannot be read" in problems[0]
+    assert len(problems) == 1 and str(file) in problems[0] and "is no parquet file" in problems[0]
 
 
 def test_a_file_without_rows(config, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from rlvr.launch import dry_run, preflight
+from rlvr.launch import data_files, dry_run, preflight
 from rlvr.operate.doctor import Finding, green, red, yellow
 
 
@@ -24,7 +24,7 @@ def check(config: DictConfig) -> Iterator[Finding]:
     problems = preflight.check(config)
     yield from (red("run", problem, "correct the setting that the line names") for problem in problems)
     if not problems:
-        files = [str(file) for key in ("train_files", "val_files") for file in preflight.files(config.data[key])]
+        files = [file for key in data_files.KEYS for file in data_files.files(config.data[key])]
         yield green("data", ", ".join(files))
     yield from check_model(config.actor_rollout_ref.model.path)
 
