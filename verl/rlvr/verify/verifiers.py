@@ -240,8 +240,8 @@ def shared_tasks(policy: Policy | None = None) -> TaskVerifier:
 
 
 def task_of(data_source: str) -> str:
-    """The task of reasoning-gym that a data source stands for: what follows its last slash."""
-    return data_source.rpartition("/")[2]
+    """The task of reasoning-gym that a data source stands for: what follows ``reasoning_gym/``, else its last slash."""
+    return data_source.removeprefix(SOURCE) if data_source.startswith(SOURCE) else data_source.rpartition("/")[2]
 
 
 def _any_of(response: str, truth: Any, verify: Callable[[str, str], Verdict]) -> Verdict:

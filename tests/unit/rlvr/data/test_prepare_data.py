@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlvr.data import prepare as prepare_data
@@ -116,6 +116,7 @@ def test_the_checksum_is_over_content_not_bytes():
 # ---- one's own
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.text(min_size=1).filter(str.strip), st.integers() | st.from_regex(r"\A[a-z][0-9+]{0,4}[0-9]\Z")),

@@ -59,8 +59,8 @@ def test_training_and_evaluation_read_the_same_question(tmp_path):
     assert [question.text for question in loaded] == questions(rows)
     for question, row in zip(loaded, rows):
         response = f"\\boxed{{{row['reward_model']['ground_truth']['target']}}}"
-        assert verifier_for(question.data_source)(response, question.gold).correct
-        assert not verifier_for(question.data_source)("\\boxed{x}", question.gold).correct
+        assert verifier_for(question.data_source)(response, question.truth).correct
+        assert not verifier_for(question.data_source)("\\boxed{x}", question.truth).correct
 
 
 def test_a_gold_that_is_not_graded_right_is_left_out_and_counted(tmp_path, capsys, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_gold_that_is_not_graded_right_is_left_out_and_counted(tmp_path, capsy
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, arguments, why):
-    assert prepare.main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    assert prepare.main([*arguments, "--output", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     (line,) = [line for line in said.splitlines() if line.startswith("data error:")]
     assert why in line
@@ -113,7 +113,7 @@ def test_it_is_one_line_as_a_command_too():
     import sys
 
     done = subprocess.run([sys.executable, "-m", "rlvr.data.prepare", "--task", "sum"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "Traceback" not in done.stderr
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlvr.records import DataError
@@ -103,6 +103,7 @@ def _refused(value, why):
         answers(value)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1), min_size=1, max_size=3))
 def test_what_is_stored_is_read_again(texts):
     try:
@@ -112,6 +113,7 @@ def test_what_is_stored_is_read_again(texts):
     assert answers(as_target(found)) == found
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.text() | st.floats() | st.booleans(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
