@@ -89,12 +89,12 @@ def against_themselves(
     for source, own in _by_source(questions):
         if kind_of(source, verifiers) == "countdown":  # its gold is a number, its answers are calculations
             continue
-        asked = [(question, text) for question in own for text in question.golds]
-        pairs = [(f"\\boxed{{{text}}}", question.truth) for question, text in asked]
-        for (question, text), verdict in zip(asked, verify_batch(source, pairs, verifiers=verifiers)):
+        separator = ", " if kind_of(source, verifiers) == "exact" else "} and \\boxed{"
+        pairs = [(f"\\boxed{{{separator.join(question.golds)}}}", question.truth) for question in own]
+        for question, verdict in zip(own, verify_batch(source, pairs, verifiers=verifiers)):
             if not verdict.correct:
                 why = f" ({verdict.error})" if verdict.error else ""
-                reason = f"the gold {text[:80]!r} is not right against itself{why}"
+                reason = f"the gold {'; '.join(question.golds)[:80]!r} is not right against itself{why}"
                 wrong.append(DataError(reason, file=path, row=question.where, remedy=GOLD_REMEDY))
     return wrong
 
@@ -192,6 +192,9 @@ def lines(audit: Audit) -> Iterator[str]:
     yield f"  golds by what decides them: {decided or 'none'}"
     yield from _listed("rows are no questions", [str(error) for error in audit.errors])
     yield from _listed("golds are wrong", [str(error) for error in audit.golds])
+    several = sum(len(question.golds) > 1 for question in audit.questions)
+    if several:
+        yield f"  {several} golds are lists of several answers: all of them must be given"
     yield from _listed("questions stand more than once", [", ".join(rows[:SHOWN]) for rows in audit.twice])
     share = len(audit.golds) / max(1, len(audit.questions))
     yield f"  {'REFUSED' if audit.refused else 'may be trained on'}: {share:.2%} of the golds are wrong (limit {MOST:.0%})"

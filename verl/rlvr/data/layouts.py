@@ -149,10 +149,7 @@ def _answered(record: Any) -> Raw | None:
     answer = _first(keys, ANSWER)
     if question is None or answer is None:
         return None
-    gold = keys[answer]
-    if isinstance(gold, (list, tuple)) and keys.get("is_multiple_answer") is True:
-        gold = ", ".join(map(str, gold))  # OlympiadBench: all of them together are the answer
-    return Raw(_with_choices(keys, question), gold, answer, keys.get("data_source"))
+    return Raw(_with_choices(keys, question), keys[answer], answer, keys.get("data_source"))
 
 
 def _solved(record: Any) -> Raw | None:

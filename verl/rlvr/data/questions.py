@@ -55,7 +55,7 @@ class Question:
 
     @property
     def golds(self) -> tuple[str, ...]:
-        """The alternatives; none if the gold is none."""
+        """The gold, or all of several; empty if there is none."""
         if self.entry is not None:  # of any length and form
             return (str(self.truth.get("target")),)
         return gold.answers_or_none(self.truth) or ()

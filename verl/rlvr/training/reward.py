@@ -22,7 +22,7 @@ async def compute_score(
     accept: Sequence[str] = (),
     **_: Any,
 ) -> dict[str, Any]:
-    """Grade one response. ``ground_truth`` is an answer, a list of answers (any is right), or a record (:mod:`rlvr.verify.gold`).
+    """Grade one response. ``ground_truth`` is an answer, a list of answers (all are wanted), or a record (:mod:`rlvr.verify.gold`).
 
     Returns:
         ``score`` (0.0 or 1.0, the reward), ``acc`` (the same, what verl's validation reports), ``pred`` (the extracted answer,

@@ -1,7 +1,8 @@
 r"""The gold answers in what a data file has for one: text, number, list, JSON list, record, solution with a box, ``… #### 72``.
 
-``answers`` gives the alternatives, any of which is right: one for most questions. It guesses nothing: a prose without a box, a
-missing value or a text whose backslashes were lost is an error that says so. Deliberately left out: whether two answers are equal.
+``answers`` gives one for most questions; a list of several means that all of them together are the answer, as with the solutions
+of an equation. It guesses nothing: a prose without a box, a missing value or a text whose backslashes were lost is an error.
+Deliberately left out: whether two answers are equal.
 """
 
 import ast
@@ -13,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from rlvr.records import DataError
-from rlvr.verify.extract import BOX, boxed
+from rlvr.verify.boxes import COMMAND, boxed
 
 KEYS = (
     "target",
@@ -32,7 +33,7 @@ DEPTH = 8  # lists in records in lists
 
 
 def answers(truth: Any) -> tuple[str, ...]:
-    """The alternatives, in order, each once.
+    """The answer, or all of them where the question has several, in order, each once.
 
     Raises:
         DataError: says why there is no answer; without file and row, which the caller knows.
@@ -43,11 +44,11 @@ def answers(truth: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def as_target(alternatives: tuple[str, ...]) -> str:
+def as_target(found: tuple[str, ...]) -> str:
     """How a data file stores them: the answer itself, or a JSON list of several."""
-    if len(alternatives) == 1 and answers_or_none(alternatives[0]) == alternatives:
-        return alternatives[0]
-    return json.dumps(list(alternatives), ensure_ascii=False)
+    if len(found) == 1 and answers_or_none(found[0]) == found:
+        return found[0]
+    return json.dumps(list(found), ensure_ascii=False)
 
 
 def answers_or_none(truth: Any) -> tuple[str, ...] | None:
@@ -105,13 +106,13 @@ def _text(raw: str, depth: int) -> list[str]:
     parsed = _encoded(text)
     if parsed is not None:
         return _answers(parsed, depth - 1)
-    if "####" in text and not BOX.search(text):
+    if "####" in text and not COMMAND.search(text):
         raw = text.rpartition("####")[2]
         if not raw.strip():
             raise DataError("nothing stands after the gold's ####")
         if "\n" in raw.strip():  # a heading of Markdown
             raise DataError("the gold's last #### is followed by several lines, so it is no final answer")
-    elif BOX.search(text):
+    elif COMMAND.search(text):
         raw = boxed(text) or ""
         if not raw.strip():
             raise DataError("the gold's box is empty or never closed")

@@ -1,7 +1,7 @@
 """Which verifier grades which data source.
 
 A verifier is a function ``(response, ground_truth) -> Verdict`` where ``ground_truth`` is what the data file's ``reward_model``
-column has: an answer, a list of answers (any of them is right), or a record (``{"question": …, "target": …}``, for MATH with
+column has: an answer, a list of answers (all are wanted), or a record (``{"question": …, "target": …}``, for MATH with
 ``"solution"``, for tasks of reasoning-gym with ``"entry"``). A source that is not known here is graded only if the configuration
 says how: ``data.verifiers``.
 """
@@ -147,7 +147,7 @@ def verifier_for(data_source: str, policy: Policy | None = None, verifiers: Mapp
         return partial(shared_tasks(policy).verify, task_of(data_source))
     if kind == "exact":
         return lambda response, truth: verify_exact(response, truth, policy)
-    return lambda response, truth: _any_of(response, truth, shared(policy).verify)
+    return lambda response, truth: _in_mathematics(response, truth, policy)
 
 
 def verify_batch(
@@ -167,10 +167,10 @@ def verify_batch(
     if kind != "math":
         verify = verifier_for(data_source, policy, verifiers)
         return [verify(response, truth) for response, truth in pairs]
-    wanted = [_alternatives(truth) for _, truth in pairs]
-    flat = [(pair[0], text) for pair, texts in zip(pairs, wanted) if not isinstance(texts, Verdict) for text in texts]
-    found = iter(shared(policy).verify_batch(flat))
-    return [texts if isinstance(texts, Verdict) else best([next(found) for _ in texts]) for texts in wanted]
+    golds = [_gold(truth) for _, truth in pairs]
+    sound = [(response, gold) for (response, _), gold in zip(pairs, golds) if not isinstance(gold, Verdict)]
+    found = iter(shared(policy).verify_batch(sound))
+    return [gold if isinstance(gold, Verdict) else next(found) for gold in golds]
 
 
 async def averify(
@@ -190,35 +190,23 @@ async def averify(
         return await shared_tasks(policy).averify(task_of(data_source), response, ground_truth)
     if kind != "math":
         return verifier_for(data_source, policy, verifiers)(response, ground_truth)
-    texts = _alternatives(ground_truth)
-    if isinstance(texts, Verdict):
-        return texts
-    found = []
-    for text in texts:
-        found.append(await shared(policy).averify(response, text))
-        if found[-1].correct:
-            break
-    return best(found)
-
-
-def best(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a response that any of several gold answers makes right: a right one, else one that failed, else the first."""
-    for wanted in (lambda one: one.correct, lambda one: one.timed_out or one.failed):
-        for verdict in verdicts:
-            if wanted(verdict):
-                return verdict
-    return verdicts[0]
+    gold = _gold(ground_truth)
+    return gold if isinstance(gold, Verdict) else await shared(policy).averify(response, gold)
 
 
 def verify_exact(response: str, truth: Any, policy: Policy | None = None) -> Verdict:
-    """Right if the extracted answer is a gold answer letter by letter, spaces aside. For codes, words, names."""
-    texts = _alternatives(truth)
-    if isinstance(texts, Verdict):
-        return texts
+    """Right if the extracted answer is the gold letter by letter, spaces aside. For codes, words, names.
+
+    Several golds are wanted in their order, with commas between them.
+    """
+    gold = _gold(truth)
+    if isinstance(gold, Verdict):
+        return gold
     answer = extract(response, policy or Policy())
     if answer is None:
         return Verdict(False, error="no answer", layer="extraction")
-    return Verdict(" ".join(answer.split()) in {" ".join(text.split()) for text in texts}, answer)
+    wanted = gold if isinstance(gold, str) else ", ".join(gold)
+    return Verdict(" ".join(answer.split()) == " ".join(wanted.split()), answer)
 
 
 def shared(policy: Policy | None = None) -> Verifier:
@@ -244,17 +232,18 @@ def task_of(data_source: str) -> str:
     return data_source.removeprefix(SOURCE) if data_source.startswith(SOURCE) else data_source.rpartition("/")[2]
 
 
-def _any_of(response: str, truth: Any, verify: Callable[[str, str], Verdict]) -> Verdict:
-    texts = _alternatives(truth)
-    return texts if isinstance(texts, Verdict) else best([verify(response, text) for text in texts])
+def _in_mathematics(response: str, truth: Any, policy: Policy | None) -> Verdict:
+    gold = _gold(truth)
+    return gold if isinstance(gold, Verdict) else shared(policy).verify(response, gold)
 
 
-def _alternatives(truth: Any) -> tuple[str, ...] | Verdict:
-    """The gold answers, or the verdict that there is none: the data is to blame, and it must be counted."""
+def _gold(truth: Any) -> str | list[str] | Verdict:
+    """The gold answer, all of several, or the verdict that there is none: the data is to blame, and it must be counted."""
     try:
-        return answers(truth)
+        found = answers(truth)
     except DataError as error:
         return replace(NO_GOLD, error=f"error: {error}")
+    return found[0] if len(found) == 1 else list(found)
 
 
 NO_GOLD = Verdict(False, layer="gold")
