@@ -1,7 +1,8 @@
 """What the trainer is doing right now, published for the watchdog in the driver (:mod:`rlvr.operate.watchdog`).
 
 The trainer runs inside a Ray actor and is busy in one long call, so nobody can ask it. A thread beside it writes the phase, how
-long nothing has moved, and when that is too long where it waits, into Ray's key-value store. Something moved when a phase
+long nothing has moved, and when that is too long where it waits, into Ray's key-value store; a trainer that fails leaves the phase
+there in which it failed. Something moved when a phase
 began or ended, or when a prompt's samples were finished. Deliberately left out: any decision, which is the watchdog's.
 """
 
@@ -30,13 +31,17 @@ FRAMES = 8
 RAY_FOLDER = str(Path(ray.__file__).parent)
 START_S = 600.0  # a start (model loading, rollout servers) may take this long, however short the timeout
 
+START = "start of workers and rollout servers"
 ROLLOUT = "rollout and reward"
+BETWEEN = "between phases"
 # Methods of upstream's trainer -> what the phase is called.
 PHASES = {
-    "_setup": "start of workers and rollout servers",
+    "_setup": START,
     "_load_checkpoint": "load checkpoint",
     "on_init_end": "weight sync",
     "_validate": "validation",
+    "prepare_step": ROLLOUT,
+    "on_sample_end": ROLLOUT,
     "_compute_reward_colocate": "reward",
     "_compute_old_log_prob": "old log-prob",
     "_compute_ref_log_prob": "reference log-prob",
@@ -62,6 +67,9 @@ class Progress:
         self.timeout_s = timeout_s
         self.thread_id = threading.get_ident()
         self.phases: list[str] = []
+        self.failed_in = ""
+        self.key: bytes | None = None
+        self.changed = threading.Event()
         self.starting = True
         self.finished = 0
         self.moved_at = time.monotonic()
@@ -76,29 +84,46 @@ class Progress:
         def call(*args: Any, **kwargs: Any) -> Any:
             self.starting = self.starting and phase != ROLLOUT
             self.phases.append(phase)
+            self.failed_in = ""
             self._moved()
+            self.changed.set()
             try:
                 return method(*args, **kwargs)
+            except BaseException:
+                if not self.failed_in:  # the innermost phase says most
+                    self.failed_in = self._phase()
+                raise
             finally:
                 self.phases.pop()
                 self._moved()
+                self.changed.set()
+                if self.failed_in:
+                    self.publish()  # now: the driver hears of the error next
 
         return call
+
+    def _phase(self) -> str:
+        return " > ".join(self.phases) or self.failed_in or (START if self.starting else BETWEEN)
 
     def _moved(self) -> None:
         self.moved_at = time.monotonic()
         self.looked_at = None
 
     def publish_forever(self) -> None:
-        """Start the thread that publishes :meth:`status`; needs a connection to Ray."""
-        key = progress_key()
+        """Start the thread that publishes :meth:`status`, every few seconds and at each change; needs a connection to Ray."""
+        self.key = progress_key()
 
         def run() -> None:
             while True:
-                _internal_kv_put(key, json.dumps(self.status()).encode(), overwrite=True, namespace=NAMESPACE)
-                time.sleep(PUBLISH_EVERY_S)
+                self.changed.clear()
+                self.publish()
+                self.changed.wait(PUBLISH_EVERY_S)
 
         threading.Thread(target=run, name="rlvr-progress", daemon=True).start()
+
+    def publish(self) -> None:
+        if self.key is not None:
+            _internal_kv_put(self.key, json.dumps(self.status()).encode(), overwrite=True, namespace=NAMESPACE)
 
     def status(self) -> dict[str, Any]:
         """What the driver reads.
@@ -119,7 +144,7 @@ class Progress:
             self.details = [*self._rollout_workers(), *self._stack()]
             self.looked_at = now
         return {
-            "phase": " > ".join(self.phases) or "between phases",
+            "phase": self._phase(),
             "step": getattr(self.trainer, "global_steps", 0),
             "starting": self.starting,
             "idle_s": idle,

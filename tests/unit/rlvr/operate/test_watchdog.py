@@ -1,98 +1,23 @@
-"""What the watchdog says and when it ends a run; on the engine in tests/integration/test_two_nodes.py."""
+"""What the watchdog says and when it ends a run; on the engine in tests/integration/test_lost_workers.py and test_two_nodes.py."""
 
 import asyncio
+import itertools
+import json
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 from hydra.core.utils import JobStatus
 from omegaconf import OmegaConf
-from ray.core.generated import common_pb2
-from ray.exceptions import ActorUnavailableError
+from ray.exceptions import ActorUnavailableError, RpcError
 
-from rlvr.operate import watchdog
-from rlvr.operate.watchdog import Cluster, Watchdog, Worker
+from rlvr.operate import ray_tables, watchdog
+from rlvr.operate.watchdog import Watchdog
 from rlvr.training import progress
-
-NODES = {"n1": ("one (10.0.0.1)", True), "n2": ("two (10.0.0.2)", True)}
-
-
-def cluster(*workers: Worker, dead: tuple[str, ...] = ()) -> Cluster:
-    nodes = {node: (name, node not in dead) for node, (name, _) in NODES.items()}
-    return Cluster({str(number): worker for number, worker in enumerate(workers)}, nodes)
-
-
-def alive(name: str, node: str) -> Worker:
-    return Worker(name, "ALIVE", node, pid=7)
-
-
-def died(name: str, node: str, reason: str, orderly: bool = False) -> Worker:
-    return Worker(name, "DEAD", node, pid=7, cause="it was killed", reason=reason, orderly=orderly)
-
-
-def test_a_lost_node_is_one_line_with_what_ran_there():
-    before = cluster(
-        alive("TaskRunner", "n1"), alive("WorkerDict", "n2"), alive("WorkerDict", "n2"), alive("Server", "n2")
-    )
-    now = cluster(alive("TaskRunner", "n1"), *[died("WorkerDict", "n2", "NODE_DIED")] * 3, dead=("n2",))
-    assert watchdog.losses(before, now) == ["lost node two (10.0.0.2), Ray node n2, with 1 × Server, 2 × WorkerDict"]
-
-
-def test_a_dead_worker_on_a_living_node():
-    before = cluster(alive("RolloutWorker", "n1"))
-    now = cluster(died("RolloutWorker", "n1", "WORKER_DIED"))
-    assert watchdog.losses(before, now) == ["lost worker RolloutWorker (pid 7) on node one (10.0.0.1): it was killed"]
-
-
-def test_what_died_with_its_owner_is_said_only_where_nothing_else_is_lost():
-    before = cluster(alive("Trainer", "n1"), alive("Server", "n2"))
-    both = watchdog.losses(before, cluster(died("Trainer", "n1", "WORKER_DIED"), died("Server", "n2", "OWNER_DIED")))
-    assert len(both) == 1 and "Trainer" in both[0]
-    (alone,) = watchdog.losses(before, cluster(alive("Trainer", "n1"), died("Server", "n2", "OWNER_DIED")))
-    assert "Server" in alone
-
-
-@pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        (cluster(alive("W", "n1")), cluster(alive("W", "n1"))),
-        (cluster(alive("W", "n1")), cluster(alive("W", "n1"), dead=("n2",))),  # another run's node
-        (cluster(alive("W", "n1")), cluster(died("W", "n1", "RAY_KILL", orderly=True))),
-        (
-            cluster(Worker("W", "PENDING_CREATION", "n1", 0)),
-            cluster(died("W", "n1", "WORKER_DIED")),
-        ),  # the trainer raises
-    ],
-)
-def test_no_loss(before, now):
-    assert watchdog.losses(before, now) == []
-
-
-@pytest.mark.parametrize(
-    ("reason", "message", "orderly"),
-    [
-        ("WORKER_DIED", "The actor died unexpectedly.\nMore.", False),
-        ("NODE_DIED", "The node died.", False),
-        ("OUT_OF_SCOPE", "", True),
-        ("RAY_KILL", "ray.kill", True),
-        ("WORKER_DIED", "exit type: INTENDED_USER_EXIT", True),
-    ],
-)
-def test_ray_s_records(reason, message, orderly):
-    context = common_pb2.ActorDiedErrorContext(reason=reason, error_message=message)
-    record = {
-        "ActorClassName": "create.<locals>.WorkerDict",
-        "State": "DEAD",
-        "Address": {"NodeID": "n1"},
-        "Pid": 7,
-        "DeathCause": common_pb2.ActorDeathCause(actor_died_error_context=context),
-    }
-    worker = watchdog.read_worker(record)
-    assert (worker.name, worker.orderly, worker.reason) == ("WorkerDict", orderly, reason)
-    assert "\n" not in worker.cause and worker.cause
-
+from tests.unit.rlvr.operate.test_ray_tables import alive, cluster, died
 
 STATUS = {
     "phase": "validation > rollout and reward",
@@ -105,7 +30,9 @@ STATUS = {
 
 
 def test_a_report_says_phase_prompts_workers_and_nodes():
-    workers = cluster(alive("WorkerDict", "n2"), alive("WorkerDict", "n2"), Worker("Server", "PENDING_CREATION", "", 0))
+    workers = cluster(
+        alive("WorkerDict", "n2"), alive("WorkerDict", "n2"), ray_tables.Worker("Server", "PENDING_CREATION", "")
+    )
     text = "\n".join(watchdog.stall_report(STATUS | {"at": time.time()}, 100, workers))
     assert "no progress for 100 s: step 3, waiting in validation > rollout and reward, 5 of 8 prompts finished" in text
     assert "waits for reward: 3 × _grade > compute_score > sleep" in text
@@ -122,25 +49,36 @@ def test_a_trainer_that_still_speaks_is_taken_at_its_word():
     assert watchdog.standing_still({"idle_s": 44.0, "at": time.time() - 100}) > 143
 
 
+PATIENCE_S = 20.0  # more than any test takes
+
+
 @pytest.fixture
 def ray_says(monkeypatch):
     """A Ray that answers what the test says; the dog looks every few milliseconds."""
-    said = SimpleNamespace(cluster=cluster(alive("W", "n1")), status=STATUS | {"at": time.time()}, exits=[])
+    said = SimpleNamespace(
+        cluster=cluster(alive("W", "n1")), status=STATUS | {"at": time.time()}, exits=[], silent=[], looks=0
+    )
+
+    def look():
+        said.looks += 1
+        return said.cluster
+
     monkeypatch.setattr(watchdog.atexit, "register", lambda _: None)  # it would end pytest
     monkeypatch.setattr(watchdog.os, "_exit", said.exits.append)  # and so would this
     monkeypatch.setattr(watchdog, "LAST_EXIT_S", 0.2)
     monkeypatch.setattr(watchdog, "POLL_S", 0.01)
+    monkeypatch.setattr(watchdog, "ASK_AGAIN_S", 0.01)
     monkeypatch.setattr(watchdog, "TRAINER_FAILS_FIRST_S", 0.01)
-    monkeypatch.setattr(watchdog, "RAY_NOTICES_S", 0.01)
-    monkeypatch.setattr(watchdog, "RAY_NOTICES_A_NODE_S", 0.01)
     monkeypatch.setattr(watchdog.ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(watchdog, "look", lambda: said.cluster)
+    monkeypatch.setattr(ray_tables, "look", look)
+    monkeypatch.setattr(ray_tables, "silent", lambda _: said.silent)
+    monkeypatch.setattr(ray_tables, "patience_s", lambda: PATIENCE_S)
     monkeypatch.setattr(progress, "read_status", lambda: said.status)
     before = signal.getsignal(watchdog.SIGNAL)
     yield said
     for thread in threading.enumerate():  # none may outlive what is patched here
         if thread.name == "rlvr-watchdog":
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
     signal.signal(watchdog.SIGNAL, before)
 
@@ -151,17 +89,23 @@ def start(timeout_s: float | None, stop: bool) -> Watchdog:
     return dog
 
 
-def work(seconds: float = 20.0) -> None:
+def work(until=lambda: False) -> None:
     """The main thread, inside the job."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def end(dog: Watchdog, status: JobStatus = JobStatus.COMPLETED) -> None:
-    dog.on_job_end(
-        OmegaConf.create(), SimpleNamespace(status=status, _return_value=RuntimeError("gloo: connection closed"))
-    )
+def looks(ray_says, more: int):
+    """Until the dog has looked ``more`` times again, so that it had its chance to speak."""
+    enough = ray_says.looks + more
+    return lambda: ray_says.looks >= enough
+
+
+def end(dog: Watchdog, error: Exception | None = None) -> None:
+    status = JobStatus.COMPLETED if error is None else JobStatus.FAILED
+    dog.on_job_end(OmegaConf.create(), SimpleNamespace(status=status, _return_value=error))
 
 
 def test_stop_ends_a_run_that_stands_still_with_75(ray_says, capsys):
@@ -181,7 +125,7 @@ def test_stop_ends_a_run_that_stands_still_with_75(ray_says, capsys):
 def test_no_word_before_the_timeout_without_one_or_at_the_start(ray_says, capsys, timeout_s, change):
     ray_says.status = STATUS | {"at": time.time()} | change
     dog = start(timeout_s, stop=True)
-    work(0.3)
+    work(looks(ray_says, 5))
     end(dog)
     assert "watchdog" not in capsys.readouterr().err
 
@@ -189,7 +133,7 @@ def test_no_word_before_the_timeout_without_one_or_at_the_start(ray_says, capsys
 def test_without_stop_it_speaks_once_a_timeout_and_the_run_goes_on(ray_says, capsys):
     ray_says.status = STATUS | {"at": time.time(), "idle_s": 100.0}
     dog = start(50, stop=False)
-    work(0.3)
+    work(looks(ray_says, 5))
     end(dog)
     assert capsys.readouterr().err.count("no progress for") == 1
 
@@ -197,52 +141,131 @@ def test_without_stop_it_speaks_once_a_timeout_and_the_run_goes_on(ray_says, cap
 def test_a_lost_worker_ends_a_run_that_would_wait_forever_with_76(ray_says, capsys):
     with pytest.raises(SystemExit) as left:
         start(None, stop=False)
-        work(0.1)
-        ray_says.cluster = cluster(died("W", "n1", "WORKER_DIED"))
+        work(looks(ray_says, 2))
+        ray_says.cluster = cluster(died("W", "n1"))
         work()
     assert left.value.code == watchdog.EXIT_LOST == 76
     assert capsys.readouterr().err.count("lost worker W") == 1
 
 
-def test_a_run_that_failed_because_of_a_lost_node_ends_with_76(ray_says, capsys, monkeypatch):
-    monkeypatch.setattr(watchdog, "TRAINER_FAILS_FIRST_S", 20)
+def test_a_head_that_does_not_answer_for_once_does_not_end_the_watch(ray_says, capsys, monkeypatch):
+    look, first = ray_tables.look, iter([True])
+
+    def busy_at_first():
+        if next(first, False):
+            raise RpcError("Deadline Exceeded\nand more")
+        return look()
+
+    monkeypatch.setattr(ray_tables, "look", busy_at_first)
     dog = start(None, stop=False)
-    work(0.1)
-    ray_says.cluster = cluster(died("W", "n1", "NODE_DIED"), dead=("n1",))
+    work(looks(ray_says, 2))
+    end(dog)
+    assert "head did not answer: Deadline Exceeded" in capsys.readouterr().err
+
+
+# ---- a run that failed
+
+VERL = RuntimeError("Sync replay buffer selected terminal groups with no materializable trajectories.")
+ERRORS = [
+    VERL,
+    RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"),
+    RuntimeError("NCCL error: remote process exited"),
+    ActorUnavailableError("gone", None),
+    ValueError("a verifiable reward is 0 or 1, got 0.5"),
+    KeyError("prompts"),
+]
+# What the trainer publishes; it keeps the phase that it failed in.
+STATUSES = [
+    *(STATUS | {"phase": phase} for phase in sorted(set(progress.PHASES.values()))),
+    STATUS | {"phase": f"validation > {progress.ROLLOUT}"},
+    None,
+]
+LOST = {
+    "lost worker W (pid 7) on node one (10.0.0.1)": cluster(died("W", "n1"), alive("V", "n2")),
+    "lost node two (10.0.0.2), Ray node n2, with 1 × W": cluster(alive("W", "n2"), alive("V", "n1"), dead=("n2",)),
+}
+
+
+def left_with(dog: Watchdog, error: Exception) -> int | str | None:
     with pytest.raises(SystemExit) as left:
-        end(dog, JobStatus.FAILED)
-    assert left.value.code == 76
-    assert "lost node one (10.0.0.1)" in capsys.readouterr().err
+        end(dog, error)
+    return left.value.code
 
 
-def test_a_failure_that_ray_calls_a_dead_actor_ends_with_76(ray_says, capsys):
+@pytest.mark.parametrize("status", STATUSES, ids=lambda status: status["phase"] if status else "not started")
+@pytest.mark.parametrize(("line", "tables"), LOST.items(), ids=["worker", "node"])
+def test_every_loss_in_every_phase_is_76_whatever_the_error_says(ray_says, capsys, status, line, tables):
+    ray_says.status = status
+    for error in ERRORS:
+        ray_says.cluster = tables
+        assert left_with(Watchdog(), error) == 76
+        said = capsys.readouterr().err
+        during = f"{status['phase']} of step 3" if status else "the start"
+        assert f"watchdog: {line} during {during}: " in said
+        assert str(error).splitlines()[0] in said, "the run's own error is there too"
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_a_run_that_failed_by_itself_keeps_its_own_error(ray_says, capsys, error):
+    """Promptly: everybody answers, so there is nothing to wait for."""
+    end(Watchdog(), error)
+    assert ray_says.looks <= 4
+    assert "watchdog" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_an_error_that_is_here_before_ray_knows_its_cause(ray_says, capsys, monkeypatch, error):
+    """A busy machine: Ray calls the node dead long after the run has failed."""
+    verdict_after = itertools.count()
+
+    def silent(_: ray_tables.Cluster) -> list[str]:
+        if next(verdict_after) < 10:
+            return ["node two (10.0.0.2)"]
+        ray_says.cluster = LOST["lost node two (10.0.0.2), Ray node n2, with 1 × W"]
+        return []
+
+    monkeypatch.setattr(ray_tables, "silent", silent)
+    assert left_with(Watchdog(), error) == 76
+    said = capsys.readouterr().err
+    assert said.count("no answer from node two (10.0.0.2): waiting up to 20 s") == 1
+    assert "lost node two (10.0.0.2)" in said
+
+
+def test_a_worker_that_dies_just_before_its_node_does_not_hide_the_node(ray_says, capsys, monkeypatch):
+    def verdicts() -> Iterator[list[str]]:
+        ray_says.cluster = cluster(died("W", "n2"))
+        yield from [["node two (10.0.0.2)"]] * 3
+        ray_says.cluster = cluster(died("W", "n2"), dead=("n2",))
+        yield from itertools.repeat([])
+
+    answers = verdicts()
+    monkeypatch.setattr(ray_tables, "silent", lambda _: next(answers))
+    assert left_with(Watchdog(), VERL) == 76
+    said = capsys.readouterr().err.splitlines()
+    assert "lost node two (10.0.0.2), Ray node n2, with 1 × W" in said[-2]
+
+
+def test_patience_is_bounded(ray_says, capsys, monkeypatch):
+    """What does not answer and is never called dead is no loss, but it is said."""
+    monkeypatch.setattr(ray_tables, "patience_s", lambda: 0.1)
+    ray_says.silent = ["node two (10.0.0.2)"]
+    end(Watchdog(), VERL)
+    assert "Ray still calls alive what does not answer: node two (10.0.0.2)" in capsys.readouterr().err
+
+
+def test_processes_that_the_kernel_killed_for_memory_are_named(ray_says, capsys, monkeypatch):
+    killed = iter([5, 7])
+    monkeypatch.setattr(watchdog, "killed_for_memory", lambda: next(killed))
     dog = start(None, stop=False)
-    with pytest.raises(SystemExit) as left:
-        dog.on_job_end(
-            OmegaConf.create(),
-            SimpleNamespace(status=JobStatus.FAILED, _return_value=ActorUnavailableError("gone", None)),
-        )
-    assert left.value.code == 76
-    assert "lost worker: " in capsys.readouterr().err
+    dog.ended.set()
+    work(lambda: not any(thread.name == "rlvr-watchdog" for thread in threading.enumerate()))
+    ray_says.cluster = cluster(died("W", "n1"))
+    assert left_with(dog, VERL) == 76
+    assert "the kernel of the driver's machine has killed 2 processes for memory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("error", "loss"),
-    [
-        (ActorUnavailableError("gone", None), True),
-        (RuntimeError("trace\n[gloo/transport/tcp/pair.cc] Connection closed by peer"), True),
-        (RuntimeError("NCCL error: remote process exited"), True),
-        (ValueError("a connection in the traceback\na verifiable reward is 0 or 1, got 0.5"), False),
-    ],
-)
-def test_what_looks_like_a_loss(error, loss):
-    assert watchdog.looks_like_a_loss(error) is loss
-
-
-def test_a_run_that_failed_by_itself_keeps_its_own_error(ray_says):
-    dog = start(None, stop=False)
-    work(0.05)
-    end(dog, JobStatus.FAILED)
+def test_the_kernel_counts_what_it_kills():
+    assert watchdog.killed_for_memory() >= 0
 
 
 # ---- what the trainer publishes
@@ -279,18 +302,42 @@ def test_phases_begin_end_and_nest():
     trainer._validate = trainer.progress._followed(lambda: trainer._compute_old_log_prob(), "validation")
     trainer._validate()
     assert trainer.seen == ["actor update", "validation > old log-prob"]
+    assert trainer.progress.status()["phase"] == progress.START
+    trainer.replay_buffer.sample()
     assert trainer.progress.status()["phase"] == "between phases"
 
 
-def test_a_phase_that_raises_ends_too():
-    trainer = FakeTrainer()
+def published(monkeypatch) -> list[str]:
+    """The phases that are put into Ray's store from here on."""
+    phases: list[str] = []
+    monkeypatch.setattr(progress, "_internal_kv_put", lambda _, value, **__: phases.append(json.loads(value)["phase"]))
+    return phases
+
+
+def test_a_phase_that_raises_stays_until_the_next_one_begins(monkeypatch):
+    """The driver asks after the error, when no phase is left. The innermost says most."""
+    trainer, phases = FakeTrainer(), published(monkeypatch)
+    trainer.progress.key = b"key"
 
     def broken():
         raise ValueError
 
+    inner = trainer.progress._followed(broken, progress.ROLLOUT)
     with pytest.raises(ValueError):
-        trainer.progress._followed(broken, "actor update")()
-    assert trainer.progress.status()["phase"] == "between phases"
+        trainer.progress._followed(inner, "validation")()
+    assert trainer.progress.status()["phase"] == phases[-1] == "validation > rollout and reward"
+    trainer._update_actor()
+    assert trainer.seen == ["actor update"] and trainer.progress.status()["phase"] == "between phases"
+
+
+def test_a_change_of_phase_is_published_at_once(monkeypatch):
+    """Where the trainer's process is killed, nothing else tells the phase."""
+    trainer, phases = FakeTrainer(), published(monkeypatch)
+    monkeypatch.setattr(progress, "PUBLISH_EVERY_S", 1000.0)
+    monkeypatch.setattr(progress, "progress_key", lambda: b"key")
+    trainer.progress.publish_forever()
+    trainer._update_actor = trainer.progress._followed(lambda: work(lambda: "critic update" in phases), "critic update")
+    trainer._update_actor()
 
 
 def test_finished_prompts_are_progress_and_the_start_ends_with_the_first_rollout():

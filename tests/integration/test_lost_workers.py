@@ -1,0 +1,195 @@
+"""A worker killed in every phase of a run on the real engine: exit code 76, and the line names the worker and the phase.
+
+Nothing here depends on timing. A phase is held open from outside: the reward function waits for a file, a process is stopped so
+that the next phase that needs it stands still, a checkpoint is written into a pipe that nobody reads. The watchdog's own report says
+when the run stands there; then the worker is killed.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT
+
+REPORT_S = 3  # the watchdog says after so long where the run stands
+REWARD = """
+import asyncio
+from pathlib import Path
+from rlvr.training.reward import compute_score as grade
+
+HOLD, REACHED = Path({hold!r}), Path({reached!r})
+
+async def compute_score(data_source, solution_str, ground_truth, extra_info=None):
+    held = bool(solution_str)  # before the start the function is tried on an empty answer
+    while held and HOLD.exists():
+        REACHED.touch()
+        await asyncio.sleep(0.1)
+    return await grade(data_source, solution_str, ground_truth, extra_info)
+"""
+
+
+class Training:
+    """A run of the tiny model whose reward function waits as long as the file ``hold`` is there."""
+
+    def __init__(self, folder: Path, tiny: Path, *settings: str):
+        self.folder = folder / "run"
+        self.hold, self.reached = folder / "hold", folder / "reached"
+        self.hold.touch()
+        (folder / "reward.py").write_text(REWARD.format(hold=str(self.hold), reached=str(self.reached)))
+        command = [
+            *("bash", str(ROOT / "run_tiny_psr_nsr.sh")),
+            f"data.train_files={tiny}/train.parquet",
+            f"data.val_files={tiny}/test.parquet",
+            f"actor_rollout_ref.model.path={tiny}/model",
+            f"trainer.default_local_dir={self.folder}",
+            f"reward.custom_reward_function.path={folder}/reward.py",
+            f"trainer.watchdog.timeout_s={REPORT_S}",
+            "trainer.total_training_steps=2",
+            "trainer.val_before_train=false",
+            "trainer.save_freq=-1",
+            "trainer.test_freq=-1",
+            "data.train_batch_size=8",
+            "data.val_max_samples=4",
+            "actor_rollout_ref.rollout.n=4",
+            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+            *settings,
+        ]
+        self.log = folder / "log.txt"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+
+    def until_held(self) -> None:
+        """Until an answer is being graded."""
+        self.until(self.reached.exists)
+
+    def until_it_stands_in(self, phase: str) -> None:
+        self.until(lambda: f"waiting in {phase}" in self.log.read_text())
+
+    def until(self, condition) -> None:
+        deadline = time.monotonic() + 300
+        while not condition():
+            assert self.process.poll() is None, self.log.read_text()[-8000:]
+            assert time.monotonic() < deadline, self.log.read_text()[-8000:]
+            time.sleep(0.1)
+
+    def release(self) -> None:
+        self.hold.unlink()
+
+    def worker(self, name: str) -> psutil.Process:
+        """The process of the actor class ``name``; Ray calls it so."""
+        (found,) = [one for one in self.processes() if one.cmdline()[:1] and f"ray::{name}" in one.cmdline()[0]]
+        return found
+
+    def processes(self) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.process.pid).children(recursive=True)
+        return []
+
+    def kill(self, name: str) -> None:
+        self.worker(name).send_signal(signal.SIGKILL)
+
+    def loss(self) -> str:
+        """Wait for the end, which must be exit code 76, and return the watchdog's last word on what was lost."""
+        assert self.process.wait(timeout=300) == 76, self.log.read_text()[-8000:]
+        return [line for line in self.log.read_text().splitlines() if line.startswith("watchdog: lost ")][-1]
+
+    def end(self) -> None:
+        family = self.processes()
+        for one in [*family, self.process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def train(tiny, tmp_path) -> Iterator:
+    started: list[Training] = []
+
+    def train(*settings: str) -> Training:
+        started.append(Training(tmp_path, tiny, *settings))
+        return started[-1]
+
+    yield train
+    for training in started:
+        training.end()
+
+
+SERVER, ROLLOUT_WORKER, TRAINING_WORKER, TRAINER = (
+    "BatchedVLLMServer",
+    "BatchedRolloutWorker",
+    "WorkerDict",
+    "TaskRunnerV1",
+)
+
+
+def test_rollout_server_lost_in_a_rollout(train):
+    """Every rollout fails, and the run ends with verl's error about groups without trajectories."""
+    run = train("trainer.val_before_train=true")
+    run.until_held()  # in the validation, after which the first rollout needs the server
+    run.worker(SERVER).suspend()
+    run.release()
+    run.until_it_stands_in("rollout and reward")
+    run.kill(SERVER)
+    assert f"{SERVER} (pid " in (line := run.loss()) and "during rollout and reward of step 1: " in line
+    assert "no materializable trajectories" in run.log.read_text()
+
+
+def test_rollout_worker_lost_in_the_reward(train):
+    """Without it, verl would wait for its answers forever."""
+    run = train()
+    run.until_held()
+    run.kill(ROLLOUT_WORKER)
+    assert f"{ROLLOUT_WORKER} (pid " in (line := run.loss()) and "during rollout and reward of step 1: " in line
+
+
+@pytest.mark.parametrize(
+    ("phase", "settings"), [("old log-prob", ["actor_rollout_ref.actor.ppo_epochs=2"]), ("actor update", [])]
+)
+def test_training_worker_lost(train, phase, settings):
+    run = train(*settings)
+    run.until_held()
+    run.worker(TRAINING_WORKER).suspend()
+    run.release()
+    run.until_it_stands_in(phase)
+    run.kill(TRAINING_WORKER)
+    assert f"{TRAINING_WORKER} (pid " in (line := run.loss()) and f"during {phase} of step 1: " in line
+
+
+def test_training_worker_lost_while_it_writes_a_checkpoint(train):
+    run = train("trainer.save_freq=1")
+    run.until_held()
+    folder = run.folder / "global_step_1" / "actor"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "model_world_size_1_rank_0.pt")
+    run.release()
+    run.until_it_stands_in("save checkpoint")
+    run.kill(TRAINING_WORKER)
+    assert f"{TRAINING_WORKER} (pid " in (line := run.loss()) and "during save checkpoint of step 1: " in line
+    assert not (run.folder / "latest_checkpointed_iteration.txt").exists()
+
+
+def test_rollout_server_lost_in_the_weight_sync(train):
+    run = train()
+    run.until_held()
+    run.worker(TRAINING_WORKER).suspend()
+    run.release()
+    run.until_it_stands_in("actor update")
+    run.worker(SERVER).suspend()
+    run.worker(TRAINING_WORKER).resume()
+    run.until_it_stands_in("weight sync")
+    run.kill(SERVER)
+    assert f"{SERVER} (pid " in (line := run.loss()) and "during weight sync of step 1: " in line
+
+
+def test_trainer_lost_in_the_validation(train):
+    run = train("trainer.val_before_train=true")
+    run.until_held()
+    run.kill(TRAINER)
+    assert f"{TRAINER} (pid " in (line := run.loss()) and "during validation > rollout and reward of step 0: " in line
