@@ -1,8 +1,8 @@
 """A worker killed in every phase of a run on the real engine: exit code 76, and the line names the worker and the phase.
 
 Nothing here depends on timing. A phase is held open from outside: the reward function waits for a file, a process is stopped so
-that the next phase that needs it stands still, a checkpoint is written into a pipe that nobody reads. The watchdog's own report says
-when the run stands there; then the worker is killed.
+that the next phase that needs it stands still, a checkpoint is written into a pipe that nobody reads. The watchdog's own report
+says when the run stands there; then the worker is killed.
 """
 
 import contextlib
@@ -18,17 +18,20 @@ import pytest
 
 from tests.conftest import ROOT
 
+A_STEP = 8 * 4  # answers; in its first step the trainer asks its workers once more than later, in a phase of its own
 REPORT_S = 3  # the watchdog says after so long where the run stands
 REWARD = """
 import asyncio
 from pathlib import Path
 from rlvr.training.reward import compute_score as grade
 
-HOLD, REACHED = Path({hold!r}), Path({reached!r})
+HOLD, REACHED, FREE = Path({hold!r}), Path({reached!r}), {free}
+graded = 0
 
 async def compute_score(data_source, solution_str, ground_truth, extra_info=None):
-    held = bool(solution_str)  # before the start the function is tried on an empty answer
-    while held and HOLD.exists():
+    global graded
+    graded += bool(solution_str)  # before the start the function is tried on an empty answer
+    while solution_str and graded > FREE and HOLD.exists():
         REACHED.touch()
         await asyncio.sleep(0.1)
     return await grade(data_source, solution_str, ground_truth, extra_info)
@@ -36,13 +39,13 @@ async def compute_score(data_source, solution_str, ground_truth, extra_info=None
 
 
 class Training:
-    """A run of the tiny model whose reward function waits as long as the file ``hold`` is there."""
+    """A run of the tiny model whose reward function waits after ``free`` answers, as long as the file ``hold`` is there."""
 
-    def __init__(self, folder: Path, tiny: Path, *settings: str):
+    def __init__(self, folder: Path, tiny: Path, *settings: str, free: int):
         self.folder = folder / "run"
         self.hold, self.reached = folder / "hold", folder / "reached"
         self.hold.touch()
-        (folder / "reward.py").write_text(REWARD.format(hold=str(self.hold), reached=str(self.reached)))
+        (folder / "reward.py").write_text(REWARD.format(hold=str(self.hold), reached=str(self.reached), free=free))
         command = [
             *("bash", str(ROOT / "run_tiny_psr_nsr.sh")),
             f"data.train_files={tiny}/train.parquet",
@@ -112,8 +115,8 @@ class Training:
 def train(tiny, tmp_path) -> Iterator:
     started: list[Training] = []
 
-    def train(*settings: str) -> Training:
-        started.append(Training(tmp_path, tiny, *settings))
+    def train(*settings: str, free: int = 0) -> Training:
+        started.append(Training(tmp_path, tiny, *settings, free=free))
         return started[-1]
 
     yield train
@@ -153,13 +156,13 @@ def test_rollout_worker_lost_in_the_reward(train):
     ("phase", "settings"), [("old log-prob", ["actor_rollout_ref.actor.ppo_epochs=2"]), ("actor update", [])]
 )
 def test_training_worker_lost(train, phase, settings):
-    run = train(*settings)
+    run = train(*settings, free=A_STEP)
     run.until_held()
     run.worker(TRAINING_WORKER).suspend()
     run.release()
     run.until_it_stands_in(phase)
     run.kill(TRAINING_WORKER)
-    assert f"{TRAINING_WORKER} (pid " in (line := run.loss()) and f"during {phase} of step 1: " in line
+    assert f"{TRAINING_WORKER} (pid " in (line := run.loss()) and f"during {phase} of step 2: " in line
 
 
 def test_training_worker_lost_while_it_writes_a_checkpoint(train):
@@ -176,7 +179,7 @@ def test_training_worker_lost_while_it_writes_a_checkpoint(train):
 
 
 def test_rollout_server_lost_in_the_weight_sync(train):
-    run = train()
+    run = train(free=A_STEP)
     run.until_held()
     run.worker(TRAINING_WORKER).suspend()
     run.release()
@@ -185,7 +188,7 @@ def test_rollout_server_lost_in_the_weight_sync(train):
     run.worker(TRAINING_WORKER).resume()
     run.until_it_stands_in("weight sync")
     run.kill(SERVER)
-    assert f"{SERVER} (pid " in (line := run.loss()) and "during weight sync of step 1: " in line
+    assert f"{SERVER} (pid " in (line := run.loss()) and "during weight sync of step 2: " in line
 
 
 def test_trainer_lost_in_the_validation(train):

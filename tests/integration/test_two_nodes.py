@@ -1,22 +1,16 @@
 """Two Ray nodes on one machine: a run that loses one ends with 76 and resumes; one that hangs says where and ends with 75."""
 
-import contextlib
 import json
-import os
-import secrets
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.conftest import ROOT
+from rlvr.training import progress
+from tests.integration.two_nodes import HANGS_S, TwoNodes
 
 WATCHDOG_S = 45  # longer than any phase of the tiny run on a busy machine
 REWARD = """
@@ -26,75 +20,19 @@ from rlvr.training.reward import compute_score as grade
 
 async def compute_score(data_source, solution_str, ground_truth, extra_info=None):
     while solution_str and Path({flag!r}).exists():
+        Path({flag!r}).with_suffix(".held").touch()
         await asyncio.sleep(1)
     return await grade(data_source, solution_str, ground_truth, extra_info)
 """
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-class TwoNodes:
-    """Two nodes with one logical GPU each, started by scripts/ray_cluster with ports, files and a token of their own."""
-
-    def __init__(self, folder: Path):
-        token = folder / "token"
-        token.write_text(secrets.token_hex(32))
-        self.environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-        self.folder, self.ray_folder = folder, Path(f"/tmp/rlvr-ray-{os.getpid()}")
-        port, client, *self.agents = free_ports(4)
-        # Ray replaces the loopback address by the machine's own; only it knows which.
-        self.address = f"127.0.0.1:{port}"
-        self.head = self.start("head", "127.0.0.1", 0, f"--port={port}", f"--ray-client-server-port={client}")
-        self.worker: subprocess.Popen | None = None
-
-    def start(self, role: str, address: str, agent: int, *options: str) -> subprocess.Popen:
-        command = [str(ROOT / "scripts" / "ray_cluster"), role, address, "--num-gpus=1", "--num-cpus=16", *options]
-        command += [f"--dashboard-agent-listen-port={self.agents[agent]}", "--object-store-memory=200000000"]
-        if role == "head":  # a socket's path is short; pytest's folders are not
-            command += [f"--temp-dir={self.ray_folder}", "--include-dashboard=false"]
-        with (self.folder / f"{role}.log").open("a") as log:
-            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
-
-    def add_worker(self) -> None:
-        self.worker = self.start("worker", self.address, 1)
-
-    def wait(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "rlvr.operate.cluster", "wait", "--nodes=2", "--gpus-per-node=1", *arguments]
-        environment = self.environment | {
-            "RAY_ADDRESS": self.address,
-            "RLVR_NODES": f"{socket.gethostname()},absent-node",
-        }
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
-
-    def run(self, log: Path, *settings: str) -> subprocess.Popen:
-        environment = self.environment | {"RAY_ADDRESS": self.address, "NNODES": "2", "GPUS_PER_NODE": "1"}
-        command = ["bash", str(ROOT / "run_tiny_psr_nsr.sh"), *settings]
-        with log.open("w") as file:
-            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
-
-    def lose_worker(self) -> None:
-        """As if its machine had lost power."""
-        assert self.worker is not None
-        family = [psutil.Process(self.worker.pid), *psutil.Process(self.worker.pid).children(recursive=True)]
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.worker.wait()
-
-    @staticmethod
-    def end(process: subprocess.Popen | None) -> None:
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=40)
-            except subprocess.TimeoutExpired:
-                process.kill()
+PHASES = [
+    progress.ROLLOUT,
+    "reward",
+    "old log-prob",
+    "actor update",
+    "weight sync",
+    "save checkpoint",
+    f"validation > {progress.ROLLOUT}",
+]
 
 
 @pytest.fixture
@@ -103,21 +41,23 @@ def two_nodes(tmp_path) -> Iterator[TwoNodes]:
     try:
         yield nodes
     finally:
-        nodes.end(nodes.worker)
-        nodes.end(nodes.head)
+        for driver in nodes.drivers:
+            driver.terminate()
+        for process in [*nodes.drivers, nodes.worker, nodes.head]:
+            nodes.end(process)
         shutil.rmtree(nodes.ray_folder, ignore_errors=True)
 
 
 def until(condition, run: subprocess.Popen, log: Path) -> None:
     """Wait for ``condition`` while ``run`` lives."""
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + HANGS_S
     while not condition():
         assert run.poll() is None, log.read_text()[-8000:]
         assert time.monotonic() < deadline, log.read_text()[-8000:]
         time.sleep(0.5)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(4 * HANGS_S)
 def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
     folder, flag = tmp_path / "run", tmp_path / "hang"
     (tmp_path / "reward.py").write_text(REWARD.format(flag=str(flag)))
@@ -132,8 +72,6 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
         "trainer.max_actor_ckpt_to_keep=2",
         "trainer.test_freq=-1",
         "trainer.val_before_train=false",
-        f"trainer.watchdog.timeout_s={WATCHDOG_S}",
-        "trainer.watchdog.stop=true",
         "data.train_batch_size=8",
         "actor_rollout_ref.rollout.n=4",
         "actor_rollout_ref.actor.ppo_mini_batch_size=4",
@@ -141,33 +79,58 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
     metrics, tracker = folder / "metrics.jsonl", folder / "latest_checkpointed_iteration.txt"
 
     # The second node is not there: the launcher's wait names what is missing.
-    assert two_nodes.wait("--nodes=1", "--timeout=120").returncode == 0
+    assert two_nodes.wait("--nodes=1", f"--timeout={HANGS_S // 2}").returncode == 0
     absent = two_nodes.wait("--timeout=1")
     assert absent.returncode == 2, absent.stderr
     assert "1 of 2 nodes with 1 GPUs are missing; not there: absent-node" in absent.stderr
     two_nodes.add_worker()
-    present = two_nodes.wait("--timeout=120")
+    present = two_nodes.wait(f"--timeout={HANGS_S // 2}")
     assert present.returncode == 0, present.stderr
     assert present.stdout.count("16 CPUs, 1 GPUs") >= 2
 
-    # It is lost while the run trains.
+    # Beside the run there are runs without the engine that stand in each phase, and one that fails by itself.
     log = tmp_path / "first.log"
     run = two_nodes.run(log, *settings)
+    stand_ins = {}
+    for number, phase in enumerate(PHASES):
+        its_log = tmp_path / f"stand-in{number}.log"
+        stand_ins[phase] = (two_nodes.run_stand_in(phase, its_log), its_log)
+    failing_log = tmp_path / "failing.log"
+    failing = two_nodes.run_stand_in("advantage", failing_log, "+fails=true")
+    assert failing.wait(timeout=HANGS_S) == 1
+    assert "Connection closed by peer" in failing_log.read_text()
+    assert "watchdog: " not in failing_log.read_text(), "there was nothing to wait for"
+    for phase, (driver, its_log) in stand_ins.items():
+        until((tmp_path / f"{phase}.held").exists, driver, its_log)
     until(tracker.is_file, run, log)
+    flag.touch()
+    until(flag.with_suffix(".held").exists, run, log)
+
+    # The second node is lost. Most runs fail at once, the real one waits for its answers; Ray knows it after some seconds.
     two_nodes.lose_worker()
-    assert run.wait(timeout=120) == 76, log.read_text()[-8000:]
-    output = log.read_text()
-    assert "watchdog: lost node" in output and "WorkerDict" in output
+    for phase, (driver, its_log) in stand_ins.items():
+        assert driver.wait(timeout=HANGS_S) == 76, its_log.read_text()
+        (lost,) = {line for line in its_log.read_text().splitlines() if line.startswith("watchdog: lost ")}
+        assert "lost node" in lost and f"with 1 × StandInWorker during {phase} of step 1: " in lost
+    assert any("no answer from node" in its_log.read_text() for _, its_log in stand_ins.values()), (
+        "the errors came first"
+    )
+    assert run.wait(timeout=HANGS_S) == 76, log.read_text()[-8000:]
+    (lost,) = [line for line in log.read_text().splitlines() if line.startswith("watchdog: lost node")]
+    assert "1 × WorkerDict" in lost and "during rollout and reward of step " in lost
     saved = int(tracker.read_text())
+    flag.unlink()
+    flag.with_suffix(".held").unlink()
 
     # It is back: the same command goes on after the checkpoint. Then the reward function hangs.
     two_nodes.add_worker()
-    assert two_nodes.wait("--timeout=120").returncode == 0
+    assert two_nodes.wait(f"--timeout={HANGS_S // 2}").returncode == 0
     log = tmp_path / "second.log"
-    run = two_nodes.run(log, *settings)
+    watch = [f"trainer.watchdog.timeout_s={WATCHDOG_S}", "trainer.watchdog.stop=true"]
+    run = two_nodes.run(log, *settings, *watch)
     until(lambda: tracker.read_text().isdigit() and int(tracker.read_text()) >= saved + 2, run, log)
     flag.touch()
-    assert run.wait(timeout=WATCHDOG_S + 120) == 75, log.read_text()[-8000:]
+    assert run.wait(timeout=HANGS_S) == 75, log.read_text()[-8000:]
     output = log.read_text()
     assert "setting global step to " + str(saved) in output
     assert "waiting in rollout and reward" in output

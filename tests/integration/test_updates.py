@@ -70,8 +70,8 @@ def test_size_and_sign(runs, tiny, mode, loss, sign):
         assert run.metrics[step]["rlvr/optimizer_steps"] == 1
         assert run.metrics[step]["actor/pg_loss"] == pytest.approx(loss, abs=1e-4)
         assert run.metrics[step]["actor/ppo_kl"] == 0
-        assert run.metrics[step]["actor/entropy"] > 0, "logged though there are no old log-probs"
-        assert run.metrics[step]["timing_s/old_log_prob"] < run.metrics[step]["timing_s/update_actor"]
+        # Logged though there is no pass for old log-probs, which would compute it anew: it is the update's own.
+        assert run.metrics[step]["actor/entropy"] == run.metrics[step]["actor/entropy_loss"] > 0
     answers = run.folder / "rollouts" / "1.jsonl"
     before = log_probs(tiny / "model", answers)
     after = log_probs(run.folder / f"global_step_{STEPS}" / "actor" / "huggingface", answers)

@@ -1,6 +1,8 @@
 """An engine without a model, and an evaluation with it as a program: what the tests of storage kill.
 
-python -m tests.unit.passk.fake_engine DATASET.jsonl OUTPUT_DIR SAMPLES SECONDS_A_STEP
+python -m tests.unit.passk.fake_engine DATASET.jsonl OUTPUT_DIR SAMPLES SECONDS_A_STEP [STEPS]
+
+After STEPS it does nothing more, until it is killed.
 """
 
 import sys
@@ -13,6 +15,7 @@ from passk.presets import Sampling
 from passk.questions import load_questions
 
 DELAY = 0.0
+STEPS: int | None = None
 
 
 class FakeEngine:
@@ -21,6 +24,7 @@ class FakeEngine:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.waiting: list = []
+        self.steps = 0
 
     @property
     def unfinished(self) -> int:
@@ -30,6 +34,9 @@ class FakeEngine:
         self.waiting.append((key, prompt))
 
     def step(self) -> list[Answers]:
+        self.steps += 1
+        while STEPS is not None and self.steps > STEPS:
+            time.sleep(60)
         time.sleep(DELAY)
         finished, self.waiting = self.waiting[:2], self.waiting[2:]
         n = self.settings.sampling.num_generation
@@ -74,4 +81,5 @@ def run(dataset: str, output_dir: Path, samples: int, make_engine=fake_engine, *
 
 if __name__ == "__main__":
     DELAY = float(sys.argv[4])
+    STEPS = int(sys.argv[5]) if len(sys.argv) > 5 else None
     run(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -61,7 +61,7 @@ def browse(page: str, folder, script: str) -> str:
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     flags += f" --disable-component-update --disable-sync --user-data-dir={folder / 'profile'}"
     flags += " --virtual-time-budget=3000 --dump-dom"  # waits for what the script does later
-    result = subprocess.run([chromium, *flags.split(), path.as_uri()], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([chromium, *flags.split(), path.as_uri()], capture_output=True, text=True, timeout=300)
     return result.stdout
 
 

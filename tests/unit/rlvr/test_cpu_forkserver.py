@@ -58,7 +58,7 @@ def address(tmp_path):
 def launch(address: str, script: Path, folder: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-I", "-S", str(LAUNCHER), address, str(script), "--port=1", "a b"]
     environment = os.environ | {"WORKER": "yes"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_a_worker_has_its_own_arguments_environment_folder_and_streams(address, tmp_path):

@@ -43,6 +43,7 @@ PHASES = {
     "prepare_step": ROLLOUT,
     "on_sample_end": ROLLOUT,
     "_compute_reward_colocate": "reward",
+    "_balance_batch": "balance of the batch",
     "_compute_old_log_prob": "old log-prob",
     "_compute_ref_log_prob": "reference log-prob",
     "_compute_values": "values",

@@ -95,7 +95,7 @@ def test_slurm_starts_a_head_the_workers_and_the_launcher(tmp_path):
     said = tmp_path / "said"
     stand_ins = {
         "scontrol": 'printf "n1\\nn2\\nn3\\n"',
-        "srun": f'echo "srun $*" >> {said}; case "$*" in *ip*|*hostname*) echo 10.1.1.1;; *ray_cluster*) exec sleep 30;; esac',
+        "srun": f'echo "srun $*" >> {said}; case "$*" in *ip*|*hostname*) echo 10.1.1.1;; *ray_cluster*) exec sleep 300;; esac',
         "launcher.sh": f"until [ $(grep -c ray_cluster {said}) = 3 ]; do sleep 0.1; done; "
         f'echo "launcher $* RAY_ADDRESS=$RAY_ADDRESS NNODES=$NNODES" >> {said}; exit 75',
     }
@@ -110,7 +110,7 @@ def test_slurm_starts_a_head_the_workers_and_the_launcher(tmp_path):
         "SLURM_SUBMIT_DIR": str(ROOT),
     }
     command = ["bash", str(ROOT / "scripts" / "slurm.sbatch"), str(tmp_path / "launcher.sh"), "key=value"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 75, "the launcher's exit code is the job's"
     lines = said.read_text().splitlines()
     assert any("ray_cluster head 10.1.1.1" in line and "--nodelist=n1" in line for line in lines)

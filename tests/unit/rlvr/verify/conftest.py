@@ -1,8 +1,5 @@
 """One verifier for all tests; its workers take seconds to start."""
 
-import contextlib
-import time
-
 import pytest
 
 from rlvr.verify import Verifier
@@ -10,17 +7,6 @@ from rlvr.verify import Verifier
 
 @pytest.fixture(scope="session")
 def verifier():
-    made = Verifier(deadline=3.0)
+    made = Verifier(deadline=60.0)  # on a busy machine too, nothing that has an end comes to it
     yield made
     made.close()
-
-
-@pytest.fixture(scope="session")
-def within():
-    @contextlib.contextmanager
-    def limit(seconds):
-        started = time.monotonic()
-        yield
-        assert time.monotonic() - started < seconds
-
-    return limit

@@ -1,7 +1,6 @@
 """Equality by answer type, on cases by hand and on labelled pairs."""
 
 import json
-import time
 
 import pytest
 
@@ -74,22 +73,20 @@ def test_unknown_policies_are_named(policy):
 
 
 def test_labelled_pairs(verifier):
-    """The figures to reach: 99.5 % right, at most 0.5 % false negatives and 0.1 % false positives, no pair slow."""
+    """The figures to reach: 99.5 % right, at most 0.5 % false negatives and 0.1 % false positives, no pair without end."""
     if not PAIRS.is_file():
         pytest.skip(f"{PAIRS} is not on this machine")
     pairs = [json.loads(line) for line in PAIRS.read_text().splitlines()]
     wrong = {True: 0, False: 0}
-    slowest = 0.0
+    timeouts = verifier.timeouts
     for pair in pairs:
-        started = time.monotonic()
         if "prediction" in pair:
             verdict = verifier.compare(pair["prediction"], pair["gold"])
         else:
             verdict = verifier.verify(pair["response"], pair["gold"])
-        slowest = max(slowest, time.monotonic() - started)
         if pair["equal"] is not None:
             wrong[verdict.correct] += verdict.correct is not pair["equal"]
     labels = [pair["equal"] for pair in pairs]
     assert wrong[False] <= 0.005 * labels.count(True)
     assert wrong[True] <= 0.001 * labels.count(False)
-    assert slowest < verifier.pool.deadline + 0.2
+    assert verifier.timeouts == timeouts

@@ -22,12 +22,12 @@ LONG = [
 
 @pytest.mark.parametrize("text", CRAFTED + LONG, ids=range(len(CRAFTED + LONG)))
 def test_the_cheap_layers_are_bounded(text):
-    started = time.monotonic()
+    started = time.process_time()  # what others do on this machine does not count
     extract(text, Policy())
     for gold in GOLDS:
         with contextlib.suppress(Undecided):
             assert not decide(gold, text, Policy())[0]
-    assert time.monotonic() - started < 3  # 0.3 on an idle machine
+    assert time.process_time() - started < 3  # 0.3 is usual
 
 
 def test_random_strings(verifier):

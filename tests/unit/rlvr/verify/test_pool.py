@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from rlvr.verify import Verifier
+from rlvr.verify import Verifier, pool
 from rlvr.verify.policy import Policy
 from rlvr.verify.pool import Pool
 from rlvr.verify.worker import MEMORY
@@ -23,23 +23,30 @@ WRONG = (r"\int_0^1 x dx", r"\int_0^2 x dx")
 ENDLESS = (r"\prod_{k=1}^{10^8} (k+1)", r"\prod_{k=1}^{10^8} k")
 
 
-def test_right_wrong_and_endless(verifier):
-    verifier.pool.start()
-    timeouts = verifier.timeouts
+def test_right_and_wrong(verifier):
     right, wrong = verifier.compare(*RIGHT), verifier.compare(*WRONG)
     assert (right.correct, right.layer, right.error) == (True, "symbolic", None)
     assert (wrong.correct, wrong.layer, wrong.error) == (False, "symbolic", None)
-    started = time.monotonic()
-    endless = verifier.compare(*ENDLESS)
-    assert (
-        time.monotonic() - started < verifier.pool.deadline + 0.5
-    )  # 0.2 on an idle machine; the benchmark measures it
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """A verifier with a deadline for what has no end. How late it comes is measured by the benchmark."""
+    monkeypatch.setattr(pool, "GRACE", 60.0)  # a worker that is late on a busy machine would itself be replaced
+    made = Verifier(workers=1, deadline=3.0)
+    made.pool.start()
+    yield made
+    made.close()
+
+
+def test_endless_work_is_cut_off_and_sympy_is_not_imported_again(hasty):
+    (worker,) = hasty.pool.pids()
+    endless = hasty.compare(*ENDLESS)
     assert (endless.correct, endless.error, endless.timed_out) == (False, "timeout", True)
-    assert verifier.timeouts == timeouts + 1
-    # The replacement is there at once: sympy is not imported again.
-    started = time.monotonic()
-    assert verifier.compare(r"\lim_{x\to 0} \frac{\sin 2x}{2x}", RIGHT[1]).correct
-    assert time.monotonic() - started < 2
+    assert hasty.timeouts == 1
+    hasty.pool.deadline = 60.0
+    assert hasty.compare(*RIGHT).correct
+    assert hasty.pool.pids() == [worker], "only its child was replaced, with sympy already loaded"
 
 
 def test_workers_killed_in_mid_batch_lose_no_verdict(verifier):
@@ -60,10 +67,10 @@ def test_workers_killed_in_mid_batch_lose_no_verdict(verifier):
 
 def test_a_worker_that_cannot_start_is_an_error_not_an_exception(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/true")
-    pool = Pool(1)
-    reply = pool.decide("1", "1", Policy())
+    broken = Pool(1)
+    reply = broken.decide("1", "1", Policy())
     assert reply.error is not None and "workers died" in reply.error
-    pool.close()
+    broken.close()
 
 
 def test_memory_is_limited(verifier):
@@ -82,17 +89,16 @@ def test_from_threads(verifier):
     assert [v.correct for v in verdicts] == [True] * 4
 
 
-def test_an_asyncio_loop_is_not_blocked(verifier):
+def test_an_asyncio_loop_is_not_blocked(hasty):
     async def run():
-        slow = asyncio.create_task(verifier.averify(rf"\boxed{{{ENDLESS[0]}}}", ENDLESS[1] + "+2"))
+        slow = asyncio.create_task(hasty.averify(rf"\boxed{{{ENDLESS[0]}}}", ENDLESS[1] + "+2"))
         await asyncio.sleep(0)
-        started = time.monotonic()
-        quick = await verifier.averify(r"\boxed{0.5}", r"\frac12")
-        return quick, time.monotonic() - started, await slow
+        quick = await hasty.averify(r"\boxed{0.5}", r"\frac12")
+        return quick, slow.done(), await slow
 
     for _ in range(2):  # two loops, one after the other
-        quick, seconds, slow = asyncio.run(run())
-        assert quick.correct and seconds < 1 and slow.timed_out
+        quick, blocked, slow = asyncio.run(run())
+        assert quick.correct and not blocked and slow.timed_out
 
 
 def _grade(connection, verifier):
@@ -108,8 +114,8 @@ def test_in_another_process(verifier, method):
     ours, theirs = context.Pipe()
     process = context.Process(target=_grade, args=(theirs, verifier if method == "fork" else None))
     process.start()
-    assert ours.poll(60) and ours.recv() is True
-    process.join(20)
+    assert ours.poll(300) and ours.recv() is True
+    process.join(300)
     assert process.exitcode == 0
     assert verifier.compare(*RIGHT).correct
 
@@ -124,7 +130,7 @@ def test_no_worker_outlives_a_caller_that_was_killed():
     caller.kill()
     caller.wait()
     caller.stdout.close()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end and _runs(worker):
         time.sleep(0.05)
     assert not _runs(worker)

@@ -95,11 +95,11 @@ def test_the_cache_is_bounded_and_fast():
         verifier.verify(f"\\boxed{{{k}}}", "7")
     assert len(verifier._verdicts) <= 100 and len(verifier._responses) <= 100
     verifier.compare("7", "7")
-    started = time.perf_counter()
+    started = time.process_time()  # what others do on this machine does not count
     for _ in range(20_000):
         verifier.compare("7", "7")
-    # 200,000 a second is the aim, which the benchmark measures; the machine of a test may be busy
-    assert 20_000 / (time.perf_counter() - started) > 50_000
+    # 200,000 a second is the aim, which the benchmark measures
+    assert time.process_time() - started < 20_000 / 50_000
 
 
 def test_batches_keep_their_order():
