@@ -7,6 +7,7 @@ began or ended, or when a prompt's samples were finished. Deliberately left out:
 """
 
 import asyncio
+import contextlib
 import functools
 import gc
 import json
@@ -104,7 +105,7 @@ class Progress:
         return call
 
     def _phase(self) -> str:
-        return " > ".join(self.phases) or self.failed_in or (START if self.starting else BETWEEN)
+        return self.failed_in or " > ".join(self.phases) or (START if self.starting else BETWEEN)
 
     def _moved(self) -> None:
         self.moved_at = time.monotonic()
@@ -123,8 +124,10 @@ class Progress:
         threading.Thread(target=run, name="rlvr-progress", daemon=True).start()
 
     def publish(self) -> None:
+        """Now; a head that is too busy to take it gets the next one."""
         if self.key is not None:
-            _internal_kv_put(self.key, json.dumps(self.status()).encode(), overwrite=True, namespace=NAMESPACE)
+            with contextlib.suppress(ray.exceptions.RpcError):
+                _internal_kv_put(self.key, json.dumps(self.status()).encode(), overwrite=True, namespace=NAMESPACE)
 
     def status(self) -> dict[str, Any]:
         """What the driver reads.

@@ -49,7 +49,7 @@ def test_a_trainer_that_still_speaks_is_taken_at_its_word():
     assert watchdog.standing_still({"idle_s": 44.0, "at": time.time() - 100}) > 143
 
 
-PATIENCE_S = 20.0  # more than any test takes
+PATIENCE_S = 600.0  # more than any test takes
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def ray_says(monkeypatch):
     yield said
     for thread in threading.enumerate():  # none may outlive what is patched here
         if thread.name == "rlvr-watchdog":
-            thread.join(60)
+            thread.join(300)
             assert not thread.is_alive()
     signal.signal(watchdog.SIGNAL, before)
 
@@ -91,7 +91,7 @@ def start(timeout_s: float | None, stop: bool) -> Watchdog:
 
 def work(until=lambda: False) -> None:
     """The main thread, inside the job."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not until():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -227,7 +227,7 @@ def test_an_error_that_is_here_before_ray_knows_its_cause(ray_says, capsys, monk
     monkeypatch.setattr(ray_tables, "silent", silent)
     assert left_with(Watchdog(), error) == 76
     said = capsys.readouterr().err
-    assert said.count("no answer from node two (10.0.0.2): waiting up to 20 s") == 1
+    assert said.count("no answer from node two (10.0.0.2): waiting up to 600 s") == 1
     assert "lost node two (10.0.0.2)" in said
 
 
@@ -338,6 +338,7 @@ def test_a_change_of_phase_is_published_at_once(monkeypatch):
     trainer.progress.publish_forever()
     trainer._update_actor = trainer.progress._followed(lambda: work(lambda: "critic update" in phases), "critic update")
     trainer._update_actor()
+    work(lambda: phases[-1] != "critic update")  # nor that it has ended
 
 
 def test_finished_prompts_are_progress_and_the_start_ends_with_the_first_rollout():
@@ -359,11 +360,11 @@ def test_a_closer_look_shows_where_the_trainer_s_thread_is():
     def the_trainer_waits_here():
         trainer.progress.thread_id = threading.get_ident()
         waiting.set()
-        go_on.wait(20)
+        go_on.wait(300)
 
     thread = threading.Thread(target=the_trainer_waits_here)
     thread.start()
-    waiting.wait(20)
+    waiting.wait(300)
     details = trainer.progress.status()["details"]
     go_on.set()
     thread.join()
