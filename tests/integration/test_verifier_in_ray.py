@@ -24,7 +24,7 @@ class Sync:
     def grade(self):
         from rlvr.verify import Verifier
 
-        verifier = Verifier()
+        verifier = Verifier(deadline=60.0)
         return [verifier.verify(response, GOLD).correct for response in (RIGHT, WRONG)]
 
 
@@ -33,7 +33,7 @@ class Async:
     async def grade(self):
         from rlvr.verify import Verifier
 
-        verifier = Verifier()
+        verifier = Verifier(deadline=60.0)
         verdicts = await asyncio.gather(*(verifier.averify(response, GOLD) for response in (RIGHT, WRONG)))
         return [verdict.correct for verdict in verdicts]
 

@@ -102,7 +102,7 @@ def test_an_asyncio_loop_is_not_blocked(hasty):
 
 
 def _grade(connection, verifier):
-    connection.send((verifier or Verifier(workers=1)).compare(*RIGHT).correct)
+    connection.send((verifier or Verifier(workers=1, deadline=60.0)).compare(*RIGHT).correct)
     if verifier is None:
         connection.close()
 

@@ -163,7 +163,7 @@ def test_the_command(tmp_path):
         {"response": "no idea", "gold": "7"},
     ]
     source.write_text("\n".join(map(json.dumps, rows)))
-    done = command("--input", source, "--output", target, "--workers", 1, "--deadline", 5)
+    done = command("--input", source, "--output", target, "--workers", 1, "--deadline", 60)
     assert done.returncode == 0, done.stderr
     verdicts = [json.loads(line) for line in target.read_text().splitlines()]
     assert [v["correct"] for v in verdicts] == [True, False, True, False]
