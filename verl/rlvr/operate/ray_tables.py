@@ -7,7 +7,7 @@ and :func:`patience_s` how long Ray may take. Deliberately left out: what follow
 """
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -159,19 +159,24 @@ def read_nodes(records: Iterable[Mapping[str, Any]]) -> dict[str, Node]:
     }
 
 
-def losses(cluster: Cluster) -> list[Loss]:
+def losses(cluster: Cluster, lived: Set[str] = frozenset()) -> list[Loss]:
     """Each lost node, with what ran there, and each worker that was lost on a living node.
 
     What died with its owner is there only where nothing else is lost. A node counts where a worker of this run lived on it until
     its end: other runs' nodes may come and go.
+
+    Args:
+        cluster: what Ray says now.
+        lived: ids of workers that lived when the run failed. A run that fails lets go of its workers, and until Ray notices that
+            their node is gone, it takes that for their end.
     """
     on_lost_nodes: dict[str, list[str]] = {}
     found: list[Loss] = []
     followed: list[Loss] = []
-    for worker in cluster.workers.values():
+    for actor_id, worker in cluster.workers.items():
         node = cluster.nodes.get(worker.node_id, Node("an unknown node"))
-        lived = worker.state != "DEAD" and worker.pid != 0
-        if not node.alive and (lived or worker.lost):
+        lives = worker.state != "DEAD" and worker.pid != 0
+        if not node.alive and (lives or worker.lost or actor_id in lived):
             on_lost_nodes.setdefault(worker.node_id, []).append(worker.name)
         elif worker.lost:
             loss = Loss(f"lost worker {worker.name} (pid {worker.pid}) on node {node.name}", worker.cause)

@@ -42,6 +42,7 @@ ASK_AGAIN_S = 0.5  # after a failure, between two looks into Ray's tables
 TRAINER_FAILS_FIRST_S = (
     10.0  # after a loss: the time that the trainer has to fail by itself, with a traceback of its own
 )
+LETS_GO_S = 60.0  # how long before the driver hears of a failure the trainer may have let go of its workers
 SILENT_S = 60.0  # a trainer process that publishes nothing for so long does not answer
 LAST_EXIT_S = 60.0
 SIGNAL = signal.SIGUSR2  # from the watching thread to the main thread, which is inside ray.get
@@ -96,6 +97,8 @@ class Watchdog(Callback):
         self.ended = threading.Event()
         self.looking = threading.Lock()  # the watching and the main thread may look at the same time
         self.seen = Cluster()
+        self.seen_alive: dict[str, float] = {}  # actor id -> when, of the monotonic clock
+        self.failed_at: float | None = None
         self.killed_before = killed_for_memory()
         self.during = ""
         self.lost: list[str] = []
@@ -113,6 +116,7 @@ class Watchdog(Callback):
         self.ended.set()
         if job_return.status != JobStatus.FAILED or not ray.is_initialized():
             return
+        self.failed_at = time.monotonic()
         self._wait_for_ray()
         if self.lost:
             # Hydra would print it, but would also end with exit code 1.
@@ -174,7 +178,7 @@ class Watchdog(Callback):
         """Look, remember what is lost, and say each loss once."""
         with self.looking:
             self.seen = ray_tables.look()
-            found = ray_tables.losses(self.seen)
+            found = ray_tables.losses(self.seen, self._lived())
             if found and not self.lost:
                 self.during = during(progress.read_status())
             self.lost = [f"{loss.what} during {self.during}: {loss.cause}" for loss in found]
@@ -183,6 +187,14 @@ class Watchdog(Callback):
                 say([*new, *self._killed_for_memory(), "the same command resumes from the last checkpoint"])
                 self.said.update(new)
             return bool(self.lost)
+
+    def _lived(self) -> set[str]:
+        """Ids of the workers that lived when the run failed, and of those that it may have let go on its way to the driver."""
+        now = time.monotonic()
+        self.seen_alive |= {actor_id: now for actor_id, one in self.seen.workers.items() if one.state == "ALIVE"}
+        if self.failed_at is None:
+            return set()
+        return {actor_id for actor_id, at in self.seen_alive.items() if at > self.failed_at - LETS_GO_S}
 
     def _killed_for_memory(self) -> list[str]:
         """Ray cannot tell a process that the kernel killed for want of memory from one that died otherwise."""

@@ -147,6 +147,12 @@ def test_no_loss(now):
     assert ray_tables.losses(now) == []
 
 
+def test_a_run_that_has_let_go_of_its_workers_before_ray_knows_that_their_node_is_dead():
+    now = cluster(died("W", "n2", "OUT_OF_SCOPE", lost=False), died("V", "n1", "RAY_KILL", lost=False), dead=("n2",))
+    (loss,) = ray_tables.losses(now, lived={"0", "1"})
+    assert loss.what == "lost node two (10.0.0.2), Ray node n2, with 1 × W"
+
+
 def test_a_worker_on_a_node_that_ray_has_forgotten():
     assert what(Cluster({"1": died("W", "n9")})) == ["lost worker W (pid 7) on node an unknown node"]
 

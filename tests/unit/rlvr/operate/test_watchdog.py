@@ -231,6 +231,31 @@ def test_an_error_that_is_here_before_ray_knows_its_cause(ray_says, capsys, monk
     assert "lost node two (10.0.0.2)" in said
 
 
+@pytest.mark.parametrize("watched", [True, False], ids=["while it ran", "at its end"])
+def test_a_run_that_lets_go_of_its_workers_when_it_fails(ray_says, capsys, monkeypatch, watched):
+    """They were on a node that is gone, which Ray does not know yet: it writes down that the run ended them."""
+    let_go = died("W", "n2", "OUT_OF_SCOPE", lost=False)
+
+    def verdicts() -> Iterator[list[str]]:
+        yield ["node two (10.0.0.2)"]
+        ray_says.cluster = cluster(let_go)
+        yield from [["node two (10.0.0.2)"]] * 3
+        ray_says.cluster = cluster(let_go, dead=("n2",))
+        yield from itertools.repeat([])
+
+    ray_says.cluster = cluster(alive("W", "n2"))
+    dog = start(None, stop=False)
+    work(looks(ray_says, 2))
+    answers = verdicts()
+    if watched:
+        next(answers)
+        ray_says.cluster = cluster(let_go)
+        work(looks(ray_says, 2))
+    monkeypatch.setattr(ray_tables, "silent", lambda _: next(answers))
+    assert left_with(dog, VERL) == 76
+    assert "lost node two (10.0.0.2), Ray node n2, with 1 × W during" in capsys.readouterr().err
+
+
 def test_a_worker_that_dies_just_before_its_node_does_not_hide_the_node(ray_says, capsys, monkeypatch):
     def verdicts() -> Iterator[list[str]]:
         ray_says.cluster = cluster(died("W", "n2"))
