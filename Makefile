@@ -1,9 +1,9 @@
-# make quickstart · make test · make bench · make bench-step · make install · make install-gpu · make lint · make lock · make clean
+# make quickstart · make real · make test · make bench · make bench-step · make install · make install-gpu · make lint · make lock · make clean
 PYTHON ?= python3
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu quickstart paper test test-unit bench bench-step lint lock clean
+.PHONY: help install install-gpu quickstart paper real test test-real test-unit bench bench-step lint lock clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -29,9 +29,17 @@ quickstart: install
 paper: install
 	.venv/bin/python scripts/paper.py $(ARGS)
 
+## make real           SmolLM2-135M-Instruct on sums: base, PSR, NSR, W-REINFORCE, held-out evaluation, report; ARGS="--steps 20"
+real: install
+	.venv/bin/python scripts/real.py $(ARGS)
+
 ## make test           the whole test suite, on the real engine
 test: install
 	.venv/bin/python -m pytest
+
+## make test-real      a real language model trains two steps; brings 93 MB of weights
+test-real: install
+	.venv/bin/python -m pytest tests/real
 
 ## make test-unit      the tests that take seconds
 test-unit: install

@@ -28,12 +28,11 @@ from rich.console import Console
 from rich.progress import Progress
 from tiny_runs import (
     METHODS,
-    MODEL,
     ROOT,
     TEMPERATURE,
-    TEST,
+    TINY,
     TOP_P,
-    TUNE,
+    Base,
     RunFailed,
     evaluate,
     make_base,
@@ -48,14 +47,6 @@ from rlvr import machine
 STEPS = 30
 QUESTIONS, SAMPLES = 256, 256
 QUICK_QUESTIONS, QUICK_SAMPLES = 96, 128
-
-# The entropy that the report compares: over all answers, at temperature 1, to questions that are neither trained on nor held out.
-VALIDATION = (
-    "trainer.val_before_train=true",
-    "trainer.test_freq=5",
-    f"data.val_files={TUNE}",
-    "data.val_max_samples=128",
-)
 
 PSR_NSR = "run_tiny_psr_nsr.sh"
 # λ = 0 under `weighted` keeps every sample, so it is NSR with `mask`; λ = 0.1 is W-REINFORCE.
@@ -72,6 +63,34 @@ ABLATIONS = {
 
 console = Console()
 
+Methods = dict[str, tuple[str, list[str]]]  # method -> (launcher, what it adds)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is trained and asked.
+
+    ``validation`` is the number of questions whose answers (temperature 1) give the entropy that the report compares, every
+    ``test_freq`` steps: of the tuning split, neither trained on nor held out.
+    """
+
+    title: str
+    base: Base
+    methods: Methods
+    steps: int
+    validation: int
+    test_freq: int = 5
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """For every training run."""
+        return (
+            "trainer.val_before_train=true",
+            f"trainer.test_freq={self.test_freq}",
+            f"data.val_files={self.base.tune}",
+            f"data.val_max_samples={self.validation}",
+        )
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -82,10 +101,11 @@ class Plan:
     launcher: str
     overrides: tuple[str, ...]
     folder: Path
+    steps: int
 
     @property
     def trained(self) -> Path:
-        return self.folder / f"global_step_{STEPS}" / "actor" / "huggingface"
+        return self.folder / f"global_step_{self.steps}" / "actor" / "huggingface"
 
     @property
     def done(self) -> bool:
@@ -96,6 +116,7 @@ class Plan:
 class Questions:
     """What every model is asked."""
 
+    base: Base
     file: Path
     number: int
     samples: int
@@ -105,69 +126,82 @@ class Questions:
         folder = output / f"eval-{self.file.stem}-{self.number}x{self.samples}" / name
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "evaluation.log"
-        files = evaluate({name: model}, self.file, folder, self.number, self.samples, TEMPERATURE, TOP_P, log)
+        files = evaluate(
+            self.base, {name: model}, self.file, folder, self.number, self.samples, TEMPERATURE, TOP_P, log
+        )
         return files[name]
 
 
 def main() -> None:
     arguments = parse()
     os.chdir(ROOT)
-    # Threads that wait for a descheduled one: two evaluations of two threads each on two cores took six times as long as one.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() // arguments.jobs)))
-    started = time.monotonic()
-    seeds = 1 if arguments.quick else arguments.seeds
+    study = Study("Countdown", TINY, ABLATIONS if arguments.ablations else METHODS, STEPS, validation=128)
     questions, samples = (QUICK_QUESTIONS, QUICK_SAMPLES) if arguments.quick else (QUESTIONS, SAMPLES)
-    asked = Questions(TUNE if arguments.tune else TEST, questions, samples)
-    plans = make_plans(ABLATIONS if arguments.ablations else METHODS, seeds, arguments.output, arguments.overrides)
-
+    asked = Questions(TINY, TINY.tune if arguments.tune else TINY.test, questions, samples)
+    report = arguments.output / ("report-ablations" if arguments.ablations else "report")
     console.rule("the tiny model and its data", align="left")
     make_base()
-    check_settings(plans)
+    seeds = 1 if arguments.quick else arguments.seeds
+    run(study, seeds, asked, arguments.output, report, arguments.jobs, arguments.overrides)
+
+
+def run(
+    study: Study, seeds: int, asked: Questions, output: Path, report: Path, jobs: int, overrides: Sequence[str]
+) -> None:
+    """Train and evaluate what is missing, and write the report; the base model and its questions are there.
+
+    Raises:
+        RunFailed: if a run fails, or what is there was made with other settings.
+    """
+    # Threads that wait for a descheduled one: two evaluations of two threads each on two cores took six times as long as one.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // jobs)))
+    started = time.monotonic()
+    plans = make_plans(study, seeds, output, overrides)
+    check_settings(plans, study.base)
     console.rule(
-        f"{len(plans)} runs of {STEPS} steps, {arguments.jobs} at a time; each then answers {questions} questions × {samples}",
+        f"{len(plans)} runs of {study.steps} steps, {jobs} at a time; each then answers {asked.number} questions × {asked.samples}",
         align="left",
     )
-    files = run_all(plans, asked, arguments.output, arguments.jobs)
+    files = run_all(plans, study.base, asked, output, jobs)
 
     methods: dict[str, list[SeedRun]] = {}
     for plan in plans:
-        run = SeedRun(plan.seed, tally(files[plan.folder.name]), plan.folder / "metrics.jsonl")
-        methods.setdefault(plan.method, []).append(run)
-    report = arguments.output / ("report-ablations" if arguments.ablations else "report")
-    title = f"Countdown, {asked.file.stem} questions: after {STEPS} steps, {seeds} seed{'s' if seeds > 1 else ''}"
+        done = SeedRun(plan.seed, tally(files[plan.folder.name]), plan.folder / "metrics.jsonl")
+        methods.setdefault(plan.method, []).append(done)
+    title = (
+        f"{study.title}, {asked.file.stem} questions: after {study.steps} steps, {seeds} seed{'s' if seeds > 1 else ''}"
+    )
     lines = write_study(tally(files[BASE]), methods, report, title)
     print("\n".join(["", *lines, "", provenance(), f"report: {report / 'report.html'}"]))
     print(f"total {time.monotonic() - started:.0f} s")
 
 
-def make_plans(
-    methods: dict[str, tuple[str, list[str]]], seeds: int, output: Path, extra: Sequence[str] = ()
-) -> list[Plan]:
+def make_plans(study: Study, seeds: int, output: Path, extra: Sequence[str] = ()) -> list[Plan]:
     """Seed by seed, so that a study that is cut short has whole seeds."""
     plans = []
     for seed in range(1, seeds + 1):
-        for method, (launcher, overrides) in methods.items():
+        for method, (launcher, overrides) in study.methods.items():
             name = method.split(" (")[0].replace("λ = ", "lambda_")
             name = "w_reinforce" if name == "lambda_0.1" else name  # the same run
-            settings = (*overrides, *VALIDATION, *extra, f"seed={seed}")
-            plans.append(Plan(method, seed, launcher, settings, output / f"{name}-seed{seed}"))
+            settings = (*overrides, *study.settings, *extra, f"seed={seed}")
+            plans.append(Plan(method, seed, launcher, settings, output / f"{name}-seed{seed}", study.steps))
     return plans
 
 
-def check_settings(plans: Sequence[Plan]) -> None:
+def check_settings(plans: Sequence[Plan], base_model: Base) -> None:
     """Write down what each run is made of; a run that is there must be made of the same.
 
     Raises:
         RunFailed: names the runs that are of other settings or another base model.
     """
-    base = sha256((MODEL / "model.safetensors").read_bytes()).hexdigest()
+    base = sha256((base_model.model / "model.safetensors").read_bytes()).hexdigest()
     others = []
     for plan in plans:
         own = {
             "launcher": plan.launcher,
             "sha256": sha256((ROOT / plan.launcher).read_bytes()).hexdigest(),
             "overrides": list(plan.overrides),
-            "steps": STEPS,
+            "steps": plan.steps,
             "base_model": base,
         }
         file = plan.folder / "plan.json"
@@ -183,7 +217,7 @@ def check_settings(plans: Sequence[Plan]) -> None:
         )
 
 
-def run_all(plans: Sequence[Plan], asked: Questions, output: Path, jobs: int) -> dict[str, Path]:
+def run_all(plans: Sequence[Plan], base: Base, asked: Questions, output: Path, jobs: int) -> dict[str, Path]:
     """Train and evaluate, ``jobs`` runs at a time; returns the files of samples by the run's name.
 
     After a failure or Ctrl-C the runs under way are finished (Ctrl-C ends them too) and no other is begun.
@@ -197,12 +231,12 @@ def run_all(plans: Sequence[Plan], asked: Questions, output: Path, jobs: int) ->
         overall = progress.add_task("all", total=len(plans) + 1)
 
         def of_base() -> Path:
-            return ask(BASE, MODEL, asked, output, progress)
+            return ask(BASE, base.model, asked, output, progress)
 
         def of_plan(plan: Plan) -> Path:
             if not plan.done:
                 begun = time.monotonic()
-                train(plan.launcher, plan.overrides, plan.folder, STEPS, progress)
+                train(plan.launcher, plan.overrides, plan.folder, plan.steps, progress)
                 progress.console.print(f"{plan.folder.name}: trained in {time.monotonic() - begun:.0f} s", style="dim")
             return ask(plan.folder.name, plan.trained, asked, output, progress)
 

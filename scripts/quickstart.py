@@ -18,10 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from tiny_runs import (
     METHODS,
-    MODEL,
     ROOT,
     TEMPERATURE,
-    TEST,
+    TINY,
     TOP_P,
     RunFailed,
     evaluate,
@@ -60,7 +59,7 @@ def main() -> None:
         print(f"METHOD={method} is unknown: choose one of {', '.join(METHODS)}", file=sys.stderr)
         sys.exit(2)
     os.chdir(ROOT)
-    print(this_machine(made=(MODEL / "config.json").is_file()), flush=True)
+    print(this_machine(made=(TINY.model / "config.json").is_file()), flush=True)
     run = Path("runs") / f"quickstart-{method}-{time.strftime('%Y%m%d-%H%M%S')}"
     run.mkdir(parents=True)
 
@@ -72,7 +71,7 @@ def main() -> None:
         trained = train(*METHODS[method], run, STEPS, progress)
     title = f"3/3  evaluation: {EVALUATED_QUESTIONS} held-out questions × {SAMPLES_PER_QUESTION} samples, both models"
     with phase(title, "evaluation", seconds):
-        estimates = compare({"base": MODEL, method: trained}, run)
+        estimates = compare({"base": TINY.model, method: trained}, run)
 
     console.print(table(estimates))
     print("written:")
@@ -85,7 +84,7 @@ def main() -> None:
         "resolved configuration": run / "config.yaml",
         "graded samples": run / "eval",
         "training log": run / "train.log",
-        "base model and data": MODEL.parent,
+        "base model and data": TINY.questions,
     }.items():
         print(f"  {what:<36}{path}")
     parts = ", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())
@@ -146,7 +145,9 @@ def phase(title: str, part: str, seconds: dict[str, float]) -> Iterator[None]:
 
 def compare(models: dict[str, Path], run: Path) -> list[Estimate]:
     """Evaluate the models and write the report."""
-    files = evaluate(models, TEST, run / "eval", EVALUATED_QUESTIONS, SAMPLES_PER_QUESTION, TEMPERATURE, TOP_P)
+    files = evaluate(
+        TINY, models, TINY.test, run / "eval", EVALUATED_QUESTIONS, SAMPLES_PER_QUESTION, TEMPERATURE, TOP_P
+    )
     tallies = {name: tally(path) for name, path in files.items()}
     estimates, differences = metrics.evaluate(tallies, ks=None, majority=False)
     write_report(tallies, estimates, differences, run / "report", f"Countdown, held out: after {STEPS} steps")

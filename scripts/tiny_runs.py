@@ -1,6 +1,6 @@
-"""What the quickstart and the paper in miniature share: train the tiny model by its launchers, evaluate it.
+"""What the quickstart, the paper in miniature and ``make real`` share: train a model by its launchers, evaluate it.
 
-Imported by ``scripts/quickstart.py`` and ``scripts/paper.py``; not a command.
+Imported by ``scripts/quickstart.py``, ``scripts/paper.py`` and ``scripts/real.py``; not a command.
 """
 
 import json
@@ -9,14 +9,34 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL, TEST, TUNE = (Path("data/tiny") / name for name in ("model", "test.parquet", "tune.parquet"))
-MAX_TOKENS = 32
 TEMPERATURE, TOP_P = 0.6, 0.95  # of the evaluation, as in the paper
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model, the folder with its questions (``train``, ``test`` and ``tune.parquet``), and how they are asked."""
+
+    model: Path
+    questions: Path
+    template: str
+    max_tokens: int
+
+    @property
+    def test(self) -> Path:
+        return self.questions / "test.parquet"
+
+    @property
+    def tune(self) -> Path:
+        return self.questions / "tune.parquet"
+
+
+TINY = Base(Path("data/tiny/model"), Path("data/tiny"), "countdown", 32)
 
 # Method -> (launcher, what it adds)
 METHODS = {
@@ -98,6 +118,7 @@ def last_step(metrics_file: Path) -> tuple[int, str]:
 
 
 def evaluate(
+    base: Base,
     models: Mapping[str, Path],
     asked: Path,
     folder: Path,
@@ -117,9 +138,9 @@ def evaluate(
     """
     several = len(models) > 1  # passk.generate takes names then, and gives each model a folder of its own
     named = [f"{name}={path}" if several else str(path) for name, path in models.items()]
-    command = [sys.executable, "-m", "passk.generate", f"--datasets={asked}", "--prompt_template_type=countdown"]
+    command = [sys.executable, "-m", "passk.generate", f"--datasets={asked}", f"--prompt_template_type={base.template}"]
     command += [f"--model_name={','.join(named)}", f"--output_dir={folder}"]
-    command += [f"--num_generation={samples}", f"--limit={questions}", f"--max_tokens={MAX_TOKENS}"]
+    command += [f"--num_generation={samples}", f"--limit={questions}", f"--max_tokens={base.max_tokens}"]
     command += [f"--temperature={temperature}", f"--top_p={top_p}"]
     with nullcontext() if log is None else log.open("w") as output:
         errors = None if log is None else subprocess.STDOUT

@@ -28,6 +28,12 @@ TEMPLATES: dict[str, str] = {
         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
         f"<|im_start|>user\n{PROBLEM}\n{BOXED}<|im_end|>\n<|im_start|>assistant\n"
     ),
+    # The same for short answers: with the instruction to reason, a model of this size repeats it, an empty box included
+    "smollm2_brief": (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        f"<|im_start|>user\n{PROBLEM}\nBe brief and put the final answer within \\boxed{{}}.<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    ),
     "simple": f"Question:\n{PROBLEM}\nAnswer:\nLet's think step by step.\n",
     "countdown": f"<q>{PROBLEM}<a>",  # the tiny model's
 }

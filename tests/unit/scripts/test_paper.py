@@ -18,8 +18,12 @@ def paper():
     return paper
 
 
+def study(paper, methods):
+    return paper.Study("Countdown", paper.TINY, methods, paper.STEPS, validation=128)
+
+
 def test_every_method_and_seed_has_a_folder_of_its_own(paper):
-    plans = paper.make_plans(paper.METHODS, 3, Path("runs"))
+    plans = paper.make_plans(study(paper, paper.METHODS), 3, Path("runs"))
     assert len(plans) == 15 == len({plan.folder for plan in plans})
     assert [plan.seed for plan in plans] == sorted(plan.seed for plan in plans), "whole seeds first"
     for plan in plans:
@@ -28,8 +32,10 @@ def test_every_method_and_seed_has_a_folder_of_its_own(paper):
 
 
 def test_the_ablations_go_on_from_the_runs_of_the_methods(paper):
-    methods = {plan.folder: plan.overrides for plan in paper.make_plans(paper.METHODS, 1, Path("runs"))}
-    ablations = {plan.folder: plan.overrides for plan in paper.make_plans(paper.ABLATIONS, 1, Path("runs"))}
+    methods = {plan.folder: plan.overrides for plan in paper.make_plans(study(paper, paper.METHODS), 1, Path("runs"))}
+    ablations = {
+        plan.folder: plan.overrides for plan in paper.make_plans(study(paper, paper.ABLATIONS), 1, Path("runs"))
+    }
     assert len(ablations) == len(paper.ABLATIONS)
     shared = methods.keys() & ablations.keys()
     assert {folder.name for folder in shared} == {"psr-seed1", "nsr-seed1", "w_reinforce-seed1"}
@@ -38,5 +44,7 @@ def test_the_ablations_go_on_from_the_runs_of_the_methods(paper):
 
 
 def test_settings_for_every_run(paper):
-    for plan in paper.make_plans(paper.METHODS, 1, Path("runs"), ["actor_rollout_ref.actor.optim.lr=1e-5"]):
+    for plan in paper.make_plans(
+        study(paper, paper.METHODS), 1, Path("runs"), ["actor_rollout_ref.actor.optim.lr=1e-5"]
+    ):
         assert "actor_rollout_ref.actor.optim.lr=1e-5" in plan.overrides

@@ -32,7 +32,9 @@ def failing(monkeypatch):
 
 
 def evaluate(tiny_runs, log):
-    return tiny_runs.evaluate({"base": Path("model")}, Path("test.parquet"), Path("out"), 4, 4, 1.0, 1.0, log)
+    return tiny_runs.evaluate(
+        tiny_runs.TINY, {"base": Path("model")}, Path("test.parquet"), Path("out"), 4, 4, 1.0, 1.0, log
+    )
 
 
 def test_an_evaluation_without_a_log_fails_as_documented(tiny_runs, failing, capfd):
