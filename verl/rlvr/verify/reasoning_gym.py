@@ -65,6 +65,7 @@ TASKS = tuple(
 )
 
 WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+STOP = re.compile(r"\w\.$")
 ESCAPED = re.compile(r"\\([$%#&_{} ])")
 # A distance to it is "not a number", which is not above any tolerance: min(1.0, nan) is 1.0.
 NOT_FINITE = re.compile(r"(?<![a-z])s?nan(?![a-ik-z])|(?<![a-z])inf(?:inity)?(?![a-ik-z])", re.IGNORECASE)
@@ -100,12 +101,12 @@ class TaskVerifier:
     def verify(self, name: str, response: str, ground_truth: Mapping[str, Any]) -> Verdict:
         """Grade a response to a question of the task ``name``; never raises for anything that a response can cause."""
         found = extract(response, self.policy)
-        answer = plain(found) if found else ""
-        if not answer:
-            return Verdict(False, extracted=found, error="no answer", layer="extraction")
         gold = ground_truth.get("target")
         if not isinstance(gold, str) or not isinstance(ground_truth.get("entry"), str):
-            return Verdict(False, answer, f"error: no texts 'target' and 'entry' in {list(ground_truth)}", "score")
+            return Verdict(False, found, f"error: no texts 'target' and 'entry' in {list(ground_truth)}", "score")
+        answer = plain(found or "", gold)
+        if not answer:
+            return Verdict(False, extracted=found, error="no answer", layer="extraction")
         if answer != gold and NOT_FINITE.search(answer):
             return Verdict(False, answer, layer="score")
         request = {key: ground_truth.get(key) for key in ("question", "target", "entry")}
@@ -127,11 +128,20 @@ class TaskVerifier:
         self.pool.close()
 
 
-def plain(answer: str) -> str:
-    r"""The answer without what TeX needs around it: ``$…$``, ``\text{…}``, ``\%``. Scorers read plain text."""
+def plain(answer: str, gold: str) -> str:
+    r"""The answer without what TeX and sentences have around it: ``$…$``, ``\text{…}``, ``\%``, a full stop.
+
+    Scorers read plain text. What the gold has itself stays; where it is no equation, ``3 + 4 = 7`` says 7.
+    """
     answer = answer.strip()
+    if answer == gold.strip():
+        return answer
     if len(answer) > 1 and answer[0] == answer[-1] == "$":
         answer = answer.strip("$").strip()
     if wrapped := WRAPPED.fullmatch(answer):
         answer = wrapped[1].strip()
+    if "=" not in gold:
+        answer = answer.rpartition("=")[2].strip()
+    if STOP.search(answer) and not STOP.search(gold):
+        answer = answer[:-1]
     return ESCAPED.sub(r"\1", answer)

@@ -95,9 +95,10 @@ def test_what_a_model_writes_is_never_evaluated(name, tmp_path):
 
 def test_its_own_scoring_decides_not_the_text():
     gold = {"question": "600 + 400 =", "target": "1000", "entry": json.dumps({"config": {}, "metadata": {}})}
-    answers = ["1000", "1,000", "+1000.0", "\\text{1000}", "$1000$", "999", "1000 apples", "The 1000"]
+    answers = ["1000", "1,000", "+1000.0", "\\text{1000}", "$1000$", "600 + 400 = 1000", "1000."]
+    answers += ["999", "1000 apples", "The 1000", "1000 = 999"]
     verdicts = verify_batch(SOURCE + "chain_sum", [(boxed(answer), gold) for answer in answers])
-    assert [verdict.correct for verdict in verdicts] == [True, True, True, True, True, False, False, False]
+    assert [verdict.correct for verdict in verdicts] == [True] * 7 + [False] * 4
     assert {verdict.layer for verdict in verdicts} == {"score"}
 
 
@@ -173,9 +174,13 @@ def test_the_reward():
 
 
 @given(st.text(max_size=60))
-def test_plain_text_stays(text):
-    if "\\" not in text and "$" not in text:
-        assert plain(text) == text.strip()
+def test_a_gold_stays_as_it_is(text):
+    assert plain(text, text) == text.strip()
+
+
+@given(st.text(alphabet="ab1 =.$", max_size=12), st.text(alphabet="ab1 =.$", max_size=12))
+def test_nothing_is_added_to_an_answer(answer, gold):
+    assert plain(answer, gold) in answer
 
 
 @pytest.mark.parametrize(
