@@ -21,6 +21,8 @@ class SettingsDiffer(ValueError):
 
 
 def manifest_path(samples: Path) -> Path:
+    if samples.suffix == ".gz":
+        samples = samples.with_suffix("")
     return samples.with_suffix(".manifest.json")
 
 
@@ -28,15 +30,21 @@ def read_manifest(samples: Path) -> dict[str, Any] | None:
     """The manifest beside a file of samples, or None (files of the paper's own evaluation have none).
 
     Raises:
-        ValueError: if it is not JSON.
+        ValueError: if it is no manifest.
     """
     path = manifest_path(samples)
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a manifest: {error}") from None
+    settings = found.get("settings") if isinstance(found, dict) else None
+    if not isinstance(settings, dict) or not all(
+        isinstance(number, int) for number in (settings.get("num_generation"), found.get("questions"))
+    ):
+        raise ValueError(f"{path}: not a manifest: it needs settings.num_generation and questions; move it away")
+    return found
 
 
 def check(samples: Path, settings: Mapping[str, Any]) -> None:

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from passk.estimate import Difference, Estimate, Statistic, default_ks, difference, estimate
 from passk.tally import Tally, tally
+from rlvr.records import DataError
+
+EXIT_CODE = 2
 
 
 class Incomplete(ValueError):
@@ -28,6 +31,9 @@ def command() -> None:
     try:
         tallies = read(arguments.file_path, arguments.allow_incomplete)
         estimates, differences = evaluate(tallies, arguments.k, arguments.majority)
+    except DataError as error:
+        print(f"calculate_metrics: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     except (OSError, ValueError) as error:
         sys.exit(f"calculate_metrics: {error}")
     if arguments.json:
@@ -41,15 +47,19 @@ def read(paths: Sequence[Path], allow_incomplete: bool) -> dict[str, Tally]:
 
     Raises:
         Incomplete: if there are problems and they are not allowed.
-        OSError: if a file cannot be read.
+        DataError: if a file cannot be read, or has no known layout.
     """
     tallies = dict(zip(short_names(paths), map(tally, paths)))
+    for counts in tallies.values():
+        if counts.read_as:
+            print(counts.read_as, file=sys.stderr)
     problems = [f"{counts.path}: {problem}" for counts in tallies.values() for problem in counts.problems]
     if problems and not allow_incomplete:
         listed = "\n  ".join(problems)
         raise Incomplete(
             f"these samples are not a complete evaluation:\n  {listed}\n"
-            "Finish or repair it (the command that made it goes on where it stopped), or compute what is sound: --allow-incomplete"
+            "Finish or repair it (the command that made it goes on where it stopped; passk.regrade gives every sample a label), or "
+            "compute what is sound: --allow-incomplete"
         )
     return tallies
 
@@ -74,7 +84,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     Raises:
         ValueError: if a file is given twice.
     """
-    parts = [path.resolve().with_suffix("").parts for path in paths]
+    parts = [_without_suffix(path.resolve()).parts for path in paths]
     if len(set(parts)) < len(parts):
         raise ValueError("the same file is given twice")
     depth = 1
@@ -83,11 +93,15 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(part[-depth:]) for part in parts]
 
 
+def _without_suffix(path: Path) -> Path:
+    return (path.with_suffix("") if path.suffix == ".gz" else path).with_suffix("")
+
+
 def as_json(tallies: dict[str, Tally], estimates: Sequence[Estimate], differences: Sequence[Difference]) -> dict:
     """Everything that the tables show."""
     files = []
     for counts, result in zip(tallies.values(), estimates):
-        record = asdict(result) | {"file": str(counts.path), "problems": counts.problems}
+        record = asdict(result) | {"file": str(counts.path), "problems": counts.problems, "read_as": counts.read_as}
         record |= {"timeouts": counts.timeouts, "errors": counts.errors, "cut_at_max_tokens": counts.cut}
         files.append(record)
     return {"files": files, "differences": [asdict(one) for one in differences]}

@@ -9,8 +9,9 @@ paper's own evaluation. Deliberately left out: changing a file in place.
 """
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -19,11 +20,14 @@ from typing import Any
 import fire
 from tqdm import tqdm
 
-from passk.grade import Grader, fields_of, installed_grader, other_grader
+from passk.grade import Grader, check_verifiers, fields_of, installed_grader, other_grader
 from passk.manifest import read_manifest, write_manifest
 from passk.questions import gold_record
-from passk.storage import read_lines, write_atomically
+from passk.samples import Samples, read_samples
+from passk.storage import write_atomically
+from rlvr.records import DataError
 
+EXIT_CODE = 2
 EXAMPLES = 100  # disagreements that are listed in full
 KINDS = {(False, True): "wrong to right", (True, False): "right to wrong", (None, True): "null to right"}
 KINDS |= {(None, False): "null to wrong"}
@@ -44,7 +48,7 @@ class Disagreements:
         self.stamps[json.dumps(old.get("grader"), sort_keys=True)] += 1
         if old["label"] == new["label"]:
             return
-        kind = KINDS[old["label"], new["label"]]
+        kind = KINDS[old["label"], bool(new["label"])]
         self.kinds[kind] += 1
         self.questions[str(old["question_id"])] += 1
         if len(self.examples) < EXAMPLES:
@@ -67,22 +71,45 @@ class Disagreements:
         }
 
 
-def regrade(file_path: str, output: str, grader: str | None = None, data_source: str | None = None) -> None:
-    """Grade every response of ``file_path`` again and write ``output`` and a report of disagreements."""
-    source, target = Path(file_path), Path(output)
+def regrade(
+    file_path: str,
+    output: str,
+    grader: str | None = None,
+    data_source: str | None = None,
+    verifiers: Mapping[str, str] | None = None,
+) -> None:
+    """Grade every response of ``file_path`` again and write ``output`` and a report of disagreements.
+
+    Args:
+        file_path: samples of any layout of docs/evaluation.md.
+        output: gets the samples in our layout.
+        grader: module:function in place of the installed verifier.
+        data_source: for samples that do not say theirs.
+        verifiers: how data sources that are not known are graded, like data.verifiers: '{"my/set*": "math"}'.
+    """
+    source, target = Path(str(file_path)), Path(str(output))
     try:
         if target.exists():
             raise ValueError(f"--output {output} exists already")
-        judge = other_grader(grader) if grader else installed_grader()
+        check_verifiers(verifiers)
+        judge = other_grader(str(grader)) if grader else installed_grader(verifiers)
+        read_as = Samples(source)  # whether there is anything to grade
         disagreements = Disagreements()
-        samples = regraded(tqdm(read_lines(source), unit="sample", desc="grading"), judge, data_source, disagreements)
+        samples = regraded(
+            tqdm(read_samples(read_as), unit="sample", desc="grading"), judge, data_source, disagreements
+        )
         write_atomically(target, (json.dumps(sample).encode() + b"\n" for sample in samples))
         stored = read_manifest(source)
         if stored is not None:
             stored["settings"]["grader"] = judge.stamp
             write_manifest(target, stored | {"regraded_from": str(source)})
+    except DataError as error:
+        print(f"passk.regrade: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_CODE) from error
     except (ValueError, OSError) as error:
         raise SystemExit(f"passk.regrade: {error}") from error
+    if described := read_as.described():
+        print(described)
     report = disagreements.report(judge.stamp)
     report_path = target.with_name(target.name + ".disagreements.json")
     write_atomically(report_path, [json.dumps(report, indent=2).encode() + b"\n"])

@@ -22,11 +22,13 @@ from types import MappingProxyType
 from typing import Any
 
 from passk.estimate import Difference, Estimate, Statistic
-from passk.metrics import as_json, evaluate, read
+from passk.metrics import EXIT_CODE, as_json, evaluate, read
 from passk.plot import curves_svg, plot_curves, solve_rates_svg
-from passk.rows import Row, decode_row, timed_out
+from passk.rows import timed_out
+from passk.samples import Samples
 from passk.storage import write_atomically
 from passk.tally import Tally
+from rlvr.records import DataError
 
 MAX_SAMPLES = 2000  # on the page, of all models together
 PER_OUTCOME = 4  # of a question and a model, when not all fit
@@ -137,34 +139,30 @@ def _spread(ids: Sequence[int | str], tallies: dict[str, Tally], count: int) -> 
 
 def _lines(path: Path, wanted: Iterable[int | str], per_outcome: int) -> list[dict[str, Any]]:
     """Up to ``per_outcome`` lines of every wanted question and outcome; those with the lowest hash, so always the same."""
-    kept: dict[tuple[int | str, str], list[tuple[int, int, bytes]]] = {}
+    kept: dict[tuple[int | str, str], list[tuple[int, int, dict[str, Any]]]] = {}
     keys = set(wanted)
-    with path.open("rb", buffering=1 << 20) as file:
-        for number, line in enumerate(file):
-            row = _row(line)
-            if row is None or row.question_id not in keys:
-                continue
-            heap = kept.setdefault((row.question_id, outcome(row.label, row.error)), [])
-            entry = (-_order(row), number, line)
-            if len(heap) < per_outcome:
-                heapq.heappush(heap, entry)
-            else:
-                heapq.heappushpop(heap, entry)
-    lines = [json.loads(line) for heap in kept.values() for _, _, line in heap]
+    for number, (_, sample, _, _) in enumerate(Samples(path)):
+        # what is no sample was counted by the tally, which was asked whether that is allowed
+        if sample is None or not isinstance(sample["generation_id"], int) or not _wanted(sample["question_id"], keys):
+            continue
+        error = sample.get("error") if isinstance(sample.get("error"), str) else None
+        heap = kept.setdefault((sample["question_id"], outcome(sample["label"], error)), [])
+        entry = (-_order(sample), number, sample | {"error": error})
+        if len(heap) < per_outcome:
+            heapq.heappush(heap, entry)
+        else:
+            heapq.heappushpop(heap, entry)
+    lines = [line for heap in kept.values() for _, _, line in heap]
     return sorted(lines, key=lambda line: line["generation_id"])
 
 
-def _row(line: bytes) -> Row | None:
-    try:
-        return decode_row(line)
-    except ValueError:  # counted by the tally, which was asked whether that is allowed
-        return None
+def _wanted(question_id: Any, keys: set[int | str]) -> bool:
+    return isinstance(question_id, (int, str)) and question_id in keys
 
 
-def _order(row: Row) -> int:
-    return int.from_bytes(
-        hashlib.blake2b(f"{row.question_id} {row.generation_id}".encode(), digest_size=6).digest(), "big"
-    )
+def _order(sample: Mapping[str, Any]) -> int:
+    text = f"{sample['question_id']} {sample['generation_id']}"
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="replace"), digest_size=6).digest(), "big")
 
 
 def _shown(line: dict[str, Any], model: int, question: int) -> dict[str, Any]:
@@ -251,6 +249,9 @@ def command() -> None:
         tallies = read(arguments.file_path, arguments.allow_incomplete)
         estimates, differences = evaluate(tallies, None, arguments.majority)
         write_report(tallies, estimates, differences, arguments.output_dir, arguments.title)
+    except DataError as error:
+        print(f"passk.report: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     except (OSError, ValueError) as error:
         sys.exit(f"passk.report: {error}")
     print(arguments.output_dir / "report.html")

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from passk.rows import Row, decode_row
+from rlvr import records
 
 SYNC_SECONDS = 1.0  # a power cut loses at most this much; a killed process loses nothing
 
@@ -74,14 +75,10 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """All fields of every sample.
 
     Raises:
-        ValueError: for a line that is not JSON; names the file and the line.
+        DataError: for a line that is not JSON; names the file and the line.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: not a sample: {error}") from None
+    for line in records.read_lines(path):
+        yield records.parse_line(line, path)
 
 
 def write_atomically(path: Path, lines: Iterable[bytes]) -> None:

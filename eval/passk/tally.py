@@ -9,10 +9,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from passk.manifest import read_manifest
-from passk.rows import Row, decode_row, failed, timed_out
+from passk.rows import Row, failed, timed_out
+from passk.samples import OURS, Samples, read_rows
 
 SHOWN = 5  # examples named of each kind of problem
 
@@ -50,30 +49,28 @@ class Tally:
     errors: int = 0  # of the grader; an answer without a box, say, is just wrong
     expected_samples: int = 0  # a question
     problems: list[str] = field(default_factory=list)
+    read_as: str | None = None  # what was taken for what, of a file that is not as we write it
 
 
 def tally(path: Path) -> Tally:
-    """Read a file made by this package or by the paper's own evaluation.
+    """Read samples of any layout that :mod:`passk.samples` knows.
 
     Raises:
-        OSError: if the file cannot be read.
+        DataError: if the file cannot be read, or has no known layout.
     """
     result = Tally(path)
     malformed: list[str] = []
     duplicates: list[str] = []
     nulls: list[str] = []
-    number = 0
-    with path.open("rb", buffering=1 << 20) as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = decode_row(line)
-            except msgspec.DecodeError as error:
-                if not line.endswith(b"\n"):
-                    result.problems.append(f"line {number}, the last, is truncated ({len(line)} bytes)")
-                elif line.strip():
-                    malformed.append(f"line {number} is not a sample: {error}")
-                continue
+    source = Samples(path)
+    for item, row in read_rows(source):
+        if row is not None:
             _count(result, row, duplicates, nulls)
+        elif item.cut_off:
+            result.problems.append(f"{item.where}, the last, is truncated")
+        else:
+            malformed.append(f"{item.where} is not a sample: {item.problem}")
+    result.read_as = source.described()
     result.problems += _summary("lines that are not samples", malformed)
     result.problems += _summary("generations that are there more than once", duplicates)
     result.problems += _summary("null labels", nulls)
@@ -119,6 +116,11 @@ def _find_missing(result: Tally) -> None:
     """Compare with the manifest; without one, with the fullest question and with the numbering of the questions."""
     manifest = read_manifest(result.path)
     ids = result.questions
+    if manifest is None and ids and all(question.seen & 1 == 0 for question in ids.values()):
+        for question in ids.values():  # whoever wrote them counts from 1
+            question.seen, question.right = question.seen >> 1, question.right >> 1
+            question.unusable >>= 1
+        result.read_as = f"{result.read_as or f'{result.path}: read as {OURS}'}: generations counted from 1"
     if manifest is not None:
         result.expected_samples = manifest["settings"]["num_generation"]
         expected_ids = range(manifest["questions"])

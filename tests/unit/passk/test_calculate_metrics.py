@@ -60,8 +60,16 @@ BAD = {
     "duplicate": ([*GOOD, GOOD[0]], "question 0, generation 0", 3),
     "duplicate with another label": ([*GOOD, GOOD[0] | {"label": True}], "generation 0 with another label", 2),
     "null label": ([*GOOD[:-1], line(2, 1, None)], "1 null labels: question 2, generation 1", 2),
-    "label that is no label": ([*GOOD[:-1], line(2, 1, "yes")], "line 6 is not a sample: Expected `bool | null`", 2),
-    "no label": ([*GOOD[:-1], {"question_id": 2, "generation_id": 1}], "missing required field `label`", 2),
+    "label that is no label": (
+        [*GOOD[:-1], line(2, 1, "yes")],
+        "line 6 is not a sample: label 'yes' is neither true, false nor null",
+        2,
+    ),
+    "no label": (
+        [*GOOD[:-1], {"question_id": 2, "generation_id": 1}],
+        "line 6 is not a sample: misses label (it has question_id, generation_id)",
+        2,
+    ),
     "absurd generation": ([*GOOD, line(2, 10**15, True)], "line 7 is not a sample: Expected `int` <= 999999", 3),
 }
 
@@ -91,12 +99,20 @@ def test_a_truncated_last_line(tmp_path):
 
 def test_garbage_and_nothing(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b"\x00\xff{]\n[1]\n")
+    path.write_bytes(b"\xff{]\n{]\n")
     result = calculate(path, "--allow-incomplete")
     assert (result.returncode, "no question has a usable sample" in result.stderr) == (1, True)
-    path.write_bytes(b"")
-    assert "no samples" in calculate(path).stderr
-    assert "No such file" in calculate(tmp_path / "b.jsonl").stderr
+    for content, said in (
+        (b"", "is empty"),
+        (b"\x00\xff{]\n", "NUL bytes"),
+        (b"[1]\n", "is no sample"),
+        (b"\x1f\x8b", "cut off"),
+    ):
+        path.write_bytes(content)
+        result = calculate(path)
+        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+        assert said in result.stderr
+    assert "no such file" in calculate(tmp_path / "b.jsonl").stderr
 
 
 def test_questions_that_the_manifest_expects(tmp_path):
