@@ -2,7 +2,8 @@
 
     python -m rlvr.verify --input FILE --output FILE [--workers N] [--deadline S] [--extraction boxed,…] [--accept TASTE,…]
 
-Input: JSON lines with ``gold`` and either ``response`` (the answer is extracted) or ``prediction`` (it is the answer).
+Input: JSON lines with ``gold`` and either ``response`` (the answer is extracted) or ``prediction`` (it is the answer), graded as
+mathematics; with ``"data_source": "reasoning_gym/NAME"`` and the data file's ``entry`` and ``question`` by that task's scoring.
 Output: one JSON line for each, in order: ``correct``, ``extracted``, ``layer``, ``seconds``, ``error``, and ``grader``, the stamp
 of name, version and policies, so that no verdict is ever without it. A malformed line ends the run with exit code 2 and its
 file, line and reason; all verdicts before it are in the output.
@@ -11,13 +12,17 @@ file, line and reason; all verdicts before it are in the output.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from typing import Any
 
 from tqdm import tqdm
 
+from rlvr.verify.extract import extract
 from rlvr.verify.policy import EXTRACTIONS, TASTES, Policy
+from rlvr.verify.reasoning_gym import SOURCE, TaskVerifier, problem_with
+from rlvr.verify.verdict import Verdict
 from rlvr.verify.verifier import Verifier
 
 EXIT_CODE = 2
@@ -31,40 +36,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     policy = Policy(tuple(filter(None, options.extraction.split(","))), tuple(filter(None, options.accept.split(","))))
     verifier = Verifier(policy, options.workers, options.deadline)
+    tasks = TaskVerifier(policy, options.workers, options.deadline)
     with open(options.input, "rb") as lines:
         total = sum(1 for _ in lines)
-    counts = {"graded": 0, "correct": 0}
-    pairs = _Pairs(options.input, verifier)
+    counts = {"graded": 0, "correct": 0, "timeouts": 0, "errors": 0}
+    lines_read = _Lines(options.input, verifier)
     try:
         with (
             open(options.output, "w", encoding="utf-8", buffering=1) as output,
             tqdm(total=total, unit="verdict") as bar,
         ):
-            for verdict in verifier.stream(pairs, extracted=True):
+            for verdict in _verdicts(lines_read, verifier, tasks):
                 record = {**asdict(verdict), "grader": str(verifier.stamp)}
                 output.write(json.dumps(record, ensure_ascii=False) + "\n")
                 counts["graded"] += 1
                 counts["correct"] += verdict.correct
+                counts["timeouts"] += verdict.timed_out
+                counts["errors"] += verdict.failed
                 bar.update()
     finally:
         verifier.close()
-    summary = {**counts, "timeouts": verifier.timeouts, "errors": verifier.errors}
-    print(f"{options.output}: " + ", ".join(f"{count} {name}" for name, count in summary.items()), file=sys.stderr)
-    if pairs.problem:
-        print(f"error: {pairs.problem}", file=sys.stderr)
+        tasks.close()
+    print(f"{options.output}: " + ", ".join(f"{count} {name}" for name, count in counts.items()), file=sys.stderr)
+    if lines_read.problem:
+        print(f"error: {lines_read.problem}", file=sys.stderr)
         return EXIT_CODE
     return 0
 
 
-class _Pairs:
-    """(answer, gold) of each line, up to the first malformed one, which is kept for the end."""
+@dataclass(frozen=True)
+class _Line:
+    """An answer, None where there was none, and its gold; ``task`` is of reasoning-gym, None for mathematics."""
+
+    answer: str | None
+    gold: str
+    task: str | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def _verdicts(lines: Iterable[_Line], verifier: Verifier, tasks: TaskVerifier) -> Iterator[Verdict]:
+    for task, group in groupby(lines, key=lambda line: line.task):
+        if task is None:
+            yield from verifier.stream(((line.answer, line.gold) for line in group), extracted=True)
+        else:
+            for line in group:
+                yield tasks.compare(task, line.answer, {**line.record, "target": line.gold})
+
+
+class _Lines:
+    """Every line, up to the first malformed one, which is kept for the end."""
 
     def __init__(self, file: str, verifier: Verifier) -> None:
         self.file = file
         self.verifier = verifier
         self.problem: str | None = None
 
-    def __iter__(self) -> Iterator[tuple[str | None, str]]:
+    def __iter__(self) -> Iterator[_Line]:
         with open(self.file, "rb") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
@@ -73,18 +100,38 @@ class _Pairs:
                     self.problem = f"{self.file}, line {number}: {error}"
                     return
 
-    def read(self, line: bytes) -> tuple[str | None, str]:
+    def read(self, line: bytes) -> _Line:
         try:
             record: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise MalformedLine(f"not JSON: {error}") from error
         if not isinstance(record, dict) or not isinstance(record.get("gold"), str):
             raise MalformedLine("no text 'gold'")
+        gold, task = record["gold"], _task(record)
         if isinstance(record.get("response"), str):
-            return self.verifier.extract(record["response"], record["gold"]), record["gold"]
+            response = record["response"]
+            found = self.verifier.extract(response, gold) if task is None else extract(response, self.verifier.policy)
+            return _Line(found, gold, task, record)
         if isinstance(record.get("prediction"), str):
-            return record["prediction"], record["gold"]
+            return _Line(record["prediction"], gold, task, record)
         raise MalformedLine("neither a text 'response' nor a text 'prediction'")
+
+
+def _task(record: dict[str, Any]) -> str | None:
+    """The task of reasoning-gym that a line names.
+
+    Raises:
+        MalformedLine: if it cannot be graded.
+    """
+    source = record.get("data_source")
+    if not isinstance(source, str) or not source.startswith(SOURCE):
+        return None
+    task = source.removeprefix(SOURCE)
+    if problem := problem_with(task):
+        raise MalformedLine(f"data_source {source!r}: {problem}")
+    if not isinstance(record.get("entry"), str):
+        raise MalformedLine(f"no text 'entry', which {source} needs (ground_truth.entry of its data file)")
+    return task
 
 
 def _parser() -> argparse.ArgumentParser:

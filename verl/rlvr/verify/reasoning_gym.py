@@ -100,7 +100,10 @@ class TaskVerifier:
 
     def verify(self, name: str, response: str, ground_truth: Mapping[str, Any]) -> Verdict:
         """Grade a response to a question of the task ``name``; never raises for anything that a response can cause."""
-        found = extract(response, self.policy)
+        return self.compare(name, extract(response, self.policy), ground_truth)
+
+    def compare(self, name: str, found: str | None, ground_truth: Mapping[str, Any]) -> Verdict:
+        """Grade an answer that was extracted already; None where there was none."""
         gold = ground_truth.get("target")
         if not isinstance(gold, str) or not isinstance(ground_truth.get("entry"), str):
             return Verdict(False, found, f"error: no texts 'target' and 'entry' in {list(ground_truth)}", "score")

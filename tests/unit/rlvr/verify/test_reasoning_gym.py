@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rlvr.data.tasks import Task, ground_truth
 from rlvr.training.reward import compute_score
 from rlvr.verify import Policy, UnknownDataSource, verifier_for, verify_batch
+from rlvr.verify.__main__ import main
 from rlvr.verify.reasoning_gym import NOT_FINITE, REFUSED, SOURCE, TASKS, TaskVerifier, plain
 from rlvr.verify.verdict import Kind
 
@@ -188,3 +189,23 @@ def test_nothing_is_added_to_an_answer(answer, gold):
 )
 def test_not_finite(text, found):
     assert bool(NOT_FINITE.search(text)) == bool(found)
+
+
+def test_the_command_grades_tasks_between_mathematics(tmp_path, capsys):
+    gold = truth("chain_sum")
+    task = {"data_source": SOURCE + "chain_sum", "gold": gold["target"], "entry": gold["entry"]}
+    lines = [
+        {"gold": "7", "response": boxed("7.0")},
+        {**task, "response": f"so it is {boxed(gold['target'] + '.0')}"},
+        {**task, "prediction": "1"},
+        {"gold": "7", "response": "I do not know"},
+        {**task, "response": "I do not know"},
+        {**task, "entry": None, "response": "1"},
+    ]
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["--input", str(source), "--output", str(target)]) == 2
+    verdicts = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [verdict["correct"] for verdict in verdicts] == [True, True, False, False, False]
+    assert [verdict["error"] for verdict in verdicts[3:]] == ["no answer", "no answer"]
+    assert "line 6: no text 'entry'" in capsys.readouterr().err
