@@ -1,6 +1,6 @@
 """The paper on a real language model: SmolLM2-135M-Instruct on sums of two numbers, from base to pass@k, on two CPU cores.
 
-    python scripts/real.py [--steps 12] [--seeds 1] [--tune] [--output DIR] [key=value …]     (make real)
+    python scripts/real.py [--steps 8] [--seeds 1] [--tune] [--output DIR] [key=value …]     (make real)
 
 Brings the model and makes the questions where they are missing, trains PSR, NSR and W-REINFORCE by the launchers
 ``run_smollm2-135m_psr_nsr.sh``, one at a time, samples held-out questions with the paper's sampling, and writes
@@ -22,7 +22,7 @@ TASK = "chain_sum:max_terms=2,max_digits=2"  # the base is right on a sixth at p
 TRAINED_ON = 512  # questions
 SMOLLM2 = Base(Path("data/smollm2-135m/model"), Path("data/sums"), "smollm2_brief", 32)
 QUESTIONS, SAMPLES = 64, 16
-STEPS = 12
+STEPS = 8
 
 LAUNCHER = "run_smollm2-135m_psr_nsr.sh"
 SETTINGS = [
