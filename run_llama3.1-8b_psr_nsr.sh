@@ -6,9 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")" && source scripts/launch.sh
 
 machine=${MACHINE:-node8}   # gpu24, gpu48, gpu80, gpu141, node8, nodes: configs/machine
-advantage=negative   # NSR
-# advantage=positive   # PSR
-# advantage=weighted   # W-REINFORCE: comment the first of these lines out, this one in
+advantage=negative   # NSR · positive: PSR · weighted: W-REINFORCE · the others: docs/methods.md
 positive_advantage_weight=0.1   # λ, for W-REINFORCE only
 lr=1e-6
 steps=110

@@ -3,9 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")" && source scripts/env_cpu.sh && source scripts/launch.sh
 
-advantage=negative   # NSR
-# advantage=positive   # PSR
-# advantage=weighted   # W-REINFORCE
+advantage=negative   # NSR · positive: PSR · weighted: W-REINFORCE · the others: docs/methods.md
 positive_advantage_weight=0.1   # λ, for W-REINFORCE only
 lr=1e-4
 steps=30

@@ -1,4 +1,4 @@
-"""verl as it is: takes back the replacements of :mod:`rlvr.cpu.patches` and :mod:`rlvr.training.trainer` that only make it faster.
+"""verl as it is: takes back the replacements of :mod:`rlvr.cpu.patches` and :mod:`rlvr.training.balance` that only make it faster.
 
 Loaded by verl itself in every process, before plugins (``VERL_USE_EXTERNAL_MODULES=plain_verl``). What verl needs in order to run
 on a CPU at all stays.
@@ -20,7 +20,7 @@ patches.patch_log_probs = leave_as_it_is
 patches.patch_row_selection = leave_as_it_is
 
 
-@wrapt.when_imported("rlvr.training.trainer")
-def take_back(trainer: ModuleType) -> None:
-    base = trainer.trainer_base
+@wrapt.when_imported("rlvr.training.balance")
+def take_back(balance: ModuleType) -> None:
+    base = balance.trainer_base
     base.get_seqlen_balanced_partitions = base.get_seqlen_balanced_partitions.__wrapped__

@@ -6,8 +6,8 @@ by name proves it in the process that trains.
 
 | what | name in the configuration | code |
 | --- | --- | --- |
-| advantage estimator | ``algorithm.adv_estimator=psr_nsr`` | rlvr/methods |
-| policy loss | ``actor_rollout_ref.actor.policy_loss.loss_mode=decomposed`` | rlvr/methods/policy_loss.py |
+| advantage estimator | ``algorithm.adv_estimator=psr_nsr`` | rlvr/methods, rlvr/training/advantage.py |
+| policy losses | ``actor_rollout_ref.actor.policy_loss.loss_mode=decomposed`` … | rlvr/methods/losses |
 | trainer | ``trainer.v1.trainer_mode=decomposed`` | rlvr/training/trainer.py |
 | sample selection | ``trainer.v1.sampler.custom_sampler`` | rlvr/training/sampler.py |
 | rollouts | ``actor_rollout_ref.rollout.agent.agent_loop_manager_class`` | rlvr/training/rollout.py |
@@ -39,11 +39,12 @@ from rlvr.launch import bucket, tokens
 
 @wrapt.when_imported("verl.trainer.ppo.core_algos")
 def register_advantage_and_loss(core_algos: ModuleType) -> None:
-    from rlvr.methods.policy_loss import compute_policy_loss_decomposed
+    from rlvr.methods.losses import LOSSES
     from rlvr.training.advantage import compute_psr_nsr_advantage
 
     core_algos.register_adv_est("psr_nsr")(compute_psr_nsr_advantage)
-    core_algos.register_policy_loss("decomposed")(compute_policy_loss_decomposed)
+    for name, loss in LOSSES.items():
+        core_algos.register_policy_loss(name)(loss)
 
 
 @wrapt.when_imported("verl.trainer.ppo.v1.trainer_sync")
@@ -106,9 +107,11 @@ def missing_registrations() -> list[str]:
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
     from verl.trainer.ppo.v1 import trainer_base
 
+    from rlvr.methods.losses import LOSSES
+
     expected = {
         "advantage estimator psr_nsr": "psr_nsr" in ADV_ESTIMATOR_REGISTRY,
-        "policy loss decomposed": "decomposed" in POLICY_LOSS_REGISTRY,
+        **{f"policy loss {name}": name in POLICY_LOSS_REGISTRY for name in LOSSES},
         "trainer decomposed": "decomposed" in trainer_base.TRAINER_REGISTRY,
         "resolver prompt_template": OmegaConf.has_resolver("prompt_template"),
         "resolver token_budget": OmegaConf.has_resolver("token_budget"),

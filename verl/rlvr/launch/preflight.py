@@ -8,7 +8,6 @@ loaded (verl swallows plugin errors). Deliberately left out: what upstream's own
 
 import asyncio
 import inspect
-import math
 import os
 import sys
 import traceback
@@ -21,15 +20,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import bucket, data_files, rules, shapes
-from rlvr.methods import MODES
-from rlvr.methods.selection import ESTIMATOR, SELECTIONS
+from rlvr.launch import algorithm, bucket, data_files, rules, shapes
+from rlvr.methods.incorrect import KINDS, RIGHT
 from rlvr.prompts import TEMPLATES
 from rlvr.verify.verifiers import given_kind
 
 EXIT_CODE = 2
 MADE_WITH = {"data/tiny/model": "python -m rlvr.tiny", "data/smollm2-135m/model": "scripts/prepare_smollm2"}
-SAMPLER = ("pkg://rlvr.training.sampler", "SelectingReplayBuffer")
 
 
 class ConfigError(ValueError):
@@ -57,7 +54,7 @@ def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
     problems: list[str] = []
     parts = (
         check_plugin,
-        check_algorithm,
+        algorithm.check,
         check_device,
         check_model,
         check_limits,
@@ -83,34 +80,6 @@ def check_plugin(config: DictConfig) -> Iterator[str]:
         return
     for name in plugin.missing_registrations():
         yield f"verl does not know the {name}: reinstall with `make install`"
-
-
-def check_algorithm(config: DictConfig) -> Iterator[str]:
-    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
-    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
-
-    from rlvr.training.trainer import NAME
-
-    algorithm = config.algorithm
-    estimators = sorted(str(getattr(name, "value", name)) for name in ADV_ESTIMATOR_REGISTRY)
-    yield from _one_of("algorithm.adv_estimator", algorithm.adv_estimator, estimators)
-    yield from _one_of("algorithm.advantage", algorithm.advantage, sorted(MODES))
-    yield from _one_of("algorithm.sample_selection", algorithm.sample_selection, SELECTIONS)
-    yield from _weight("algorithm.positive_advantage_weight", algorithm.positive_advantage_weight)
-    if algorithm.positive_learning_weight is not None:
-        yield from _weight("algorithm.positive_learning_weight", algorithm.positive_learning_weight)
-        if algorithm.adv_estimator == ESTIMATOR:
-            yield (
-                "algorithm.positive_learning_weight acts on the loss of GRPO and PPO; "
-                "for psr_nsr use algorithm.advantage=weighted with algorithm.positive_advantage_weight"
-            )
-    mode = config.trainer.v1.trainer_mode
-    if algorithm.adv_estimator == ESTIMATOR and mode != NAME:
-        yield f"trainer.v1.trainer_mode={mode} cannot skip a step without samples: psr_nsr needs {NAME}"
-    yield from _one_of("trainer.v1.trainer_mode", mode, sorted(TRAINER_REGISTRY))
-    sampler = config.trainer.v1.sampler.custom_sampler
-    if mode == NAME and (sampler.path, sampler.name) != SAMPLER:
-        yield f"trainer.v1.trainer_mode={NAME} needs trainer.v1.sampler.custom_sampler={{path: {SAMPLER[0]}, name: {SAMPLER[1]}}}"
 
 
 def check_device(config: DictConfig) -> Iterator[str]:
@@ -163,7 +132,7 @@ def check_limits(config: DictConfig) -> Iterator[str]:
 
 
 def check_data_files(config: DictConfig) -> Iterator[str]:
-    yield from _one_of("data.prompt_template_type", config.data.prompt_template_type, sorted(TEMPLATES))
+    yield from algorithm.one_of("data.prompt_template_type", config.data.prompt_template_type, sorted(TEMPLATES))
     yield from data_files.check(config)
 
 
@@ -191,6 +160,9 @@ def check_reward(config: DictConfig) -> Iterator[str]:
         score = result["score"] if isinstance(result, Mapping) else result
         if score not in (0, 1):
             yield f"the reward of data source {data_source!r} is {score!r}: a verifiable reward is 0 or 1"
+        said = result.get("kind", RIGHT) if isinstance(result, Mapping) else RIGHT
+        if said not in (*KINDS, RIGHT):
+            yield f"the reward function says kind={said!r} of data source {data_source!r}: choose one of {', '.join(KINDS)}"
 
 
 def check_watch(config: DictConfig) -> Iterator[str]:
@@ -203,17 +175,6 @@ def check_watch(config: DictConfig) -> Iterator[str]:
 
 
 # ---- helpers
-
-
-def _one_of(key: str, value: Any, allowed: Any) -> Iterator[str]:
-    if value not in allowed:
-        yield f"{key}={value} is unknown: choose one of {', '.join(allowed)}"
-
-
-def _weight(key: str, value: Any) -> Iterator[str]:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < 0:
-        yield f"{key}={value} must be a number that is not negative"
 
 
 def _check_reward_workers(config: DictConfig) -> Iterator[str]:

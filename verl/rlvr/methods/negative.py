@@ -4,20 +4,24 @@
 
 Takes probability from the tokens of incorrect answers and hands it to all others in proportion to what the model already
 believes, so the prior is refined instead of replaced and pass@k is kept at large k. When every sample of a step is correct
-there is nothing to learn from: the step is skipped.
+there is nothing to learn from: the step is skipped. ``negative_advantage_weight`` scales the −1, by a schedule if wanted (A-NSR,
+https://arxiv.org/abs/2605.07137); where it is 0, the step is skipped too.
 """
+
+from dataclasses import dataclass
 
 import torch
 
-from rlvr.methods.mode import Mode
+from rlvr.methods.method import Batch, Method
+from rlvr.methods.schedule import Weight, weight_at
 
 
-def learns_from(correct: torch.Tensor) -> torch.Tensor:
-    return ~correct
+@dataclass(frozen=True)
+class Negative(Method):
+    title = "NSR"
+    grouped = False
+    on_correct, on_incorrect, paper = "0", "−1", "2506.01347"
+    negative_advantage_weight: Weight = 1.0
 
-
-def advantage(correct: torch.Tensor, positive_advantage_weight: float) -> torch.Tensor:
-    return -(~correct).float()
-
-
-NEGATIVE = Mode("negative", learns_from, advantage)
+    def advantages(self, batch: Batch) -> torch.Tensor:
+        return (batch.rewards - 1) * weight_at(self.negative_advantage_weight, batch.step, batch.accuracy)

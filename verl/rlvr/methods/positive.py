@@ -7,17 +7,18 @@ others, so entropy falls and pass@k suffers at large k. When no sample of a step
 step is skipped.
 """
 
+from dataclasses import dataclass
+
 import torch
 
-from rlvr.methods.mode import Mode
+from rlvr.methods.method import Batch, Method
 
 
-def learns_from(correct: torch.Tensor) -> torch.Tensor:
-    return correct
+@dataclass(frozen=True)
+class Positive(Method):
+    title = "PSR"
+    grouped = False
+    on_correct, on_incorrect, paper = "1", "0", "2506.01347"
 
-
-def advantage(correct: torch.Tensor, positive_advantage_weight: float) -> torch.Tensor:
-    return correct.float()
-
-
-POSITIVE = Mode("positive", learns_from, advantage)
+    def advantages(self, batch: Batch) -> torch.Tensor:
+        return batch.rewards

@@ -4,20 +4,30 @@
 
 λ is ``algorithm.positive_advantage_weight``; the paper recommends 0.1. λ = 1 is REINFORCE with rewards ±1, λ = 0 gives correct
 samples no gradient but still counts their tokens in the loss's denominator, which NSR with dropped samples does not. There is
-always something to learn from, except that a step of only correct samples with λ = 0 has a zero gradient.
+always something to learn from, except that a step of only correct samples with λ = 0 has a zero gradient. Both weights may
+follow a schedule.
 """
+
+from dataclasses import dataclass
 
 import torch
 
-from rlvr.methods.mode import Mode
+from rlvr.methods.method import Batch, Method
+from rlvr.methods.schedule import Weight, weight_at
 
 
-def learns_from(correct: torch.Tensor) -> torch.Tensor:
-    return torch.ones_like(correct)
+@dataclass(frozen=True)
+class Weighted(Method):
+    title = "W-REINFORCE"
+    grouped = False
+    on_correct, on_incorrect, paper = "λ", "−1", "2506.01347"
+    positive_advantage_weight: Weight = 0.1
+    negative_advantage_weight: Weight = 1.0
 
+    def advantages(self, batch: Batch) -> torch.Tensor:
+        positive = weight_at(self.positive_advantage_weight, batch.step, batch.accuracy)
+        negative = weight_at(self.negative_advantage_weight, batch.step, batch.accuracy)
+        return torch.where(batch.correct, positive, -negative).double()
 
-def advantage(correct: torch.Tensor, positive_advantage_weight: float) -> torch.Tensor:
-    return torch.where(correct, positive_advantage_weight, -1.0)
-
-
-WEIGHTED = Mode("weighted", learns_from, advantage)
+    def learns_from(self, batch: Batch, advantages: torch.Tensor) -> torch.Tensor:
+        return torch.ones_like(batch.correct)

@@ -1,42 +1,71 @@
-"""``algorithm.adv_estimator=psr_nsr``: the advantage estimator that verl calls.
+"""``algorithm.adv_estimator=psr_nsr``: spreads the advantage of each sample over its response tokens.
 
-Deliberately left out: which samples are dropped. That happens earlier, in :mod:`rlvr.training.sampler`, so that dropped
-samples cost no log-probs and no update; here a sample the mode does not learn from (selection ``mask``) simply has advantage zero.
+The advantage itself was computed by :mod:`rlvr.training.sampler`, which saw the whole batch, and stored beside the sample. verl
+hands an estimator only the fields that it knows itself, so the trainer wraps the call in :func:`stored_advantages`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
+import transfer_queue as tq
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
 
-from rlvr.methods import MODES
-from rlvr.methods.scores import is_correct
+ADVANTAGE, CORRECT = "sample_advantage", "sample_correct"
+
+_advantages: ContextVar[torch.Tensor] = ContextVar("advantages of the samples of this batch")
+
+
+def store(batch: KVBatchMeta, correct: torch.Tensor, advantages: torch.Tensor | None) -> None:
+    """Put what is known of each sample beside it: (samples,) bool and float32."""
+    fields = {CORRECT: correct.float().unsqueeze(-1)}
+    if advantages is not None:
+        fields[ADVANTAGE] = advantages.unsqueeze(-1)
+    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(fields, batch_size=len(batch)))
+
+
+def read(batch: KVBatchMeta, field: str) -> torch.Tensor:
+    """(samples,) what :func:`store` put there."""
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=[field])[field]
+    return torch.stack([row.reshape(()) for row in data.unbind()])
+
+
+@contextmanager
+def stored_advantages(batch: KVBatchMeta) -> Iterator[None]:
+    """Within it, the estimator knows the advantage of each sample of ``batch``."""
+    token = _advantages.set(read(batch, ADVANTAGE))
+    try:
+        yield
+    finally:
+        _advantages.reset(token)
 
 
 def compute_psr_nsr_advantage(
-    token_level_rewards: torch.Tensor,
-    response_mask: torch.Tensor,
-    config: Mapping[str, Any],
-    **_: Any,
+    token_level_rewards: torch.Tensor, response_mask: torch.Tensor, **_: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Spread each sample's advantage over its response tokens.
+    """What verl calls; to be called within :func:`stored_advantages`.
 
     Args:
-        token_level_rewards: (samples, response_length) float; each row sums to the sample's reward, 0 or 1.
+        token_level_rewards: (samples, response_length) float.
         response_mask: (samples, response_length); 1 on response tokens.
-        config: the ``algorithm`` section; ``advantage`` names the mode, ``positive_advantage_weight`` is λ.
 
     Returns:
         ``(advantages, returns)``, both (samples, response_length) float32. Returns are rewards to go (γ = 1).
 
     Raises:
-        ValueError: if a row's reward is neither 0 nor 1.
-        KeyError: if the mode is unknown.
+        LookupError: outside; psr_nsr runs under ``trainer.v1.trainer_mode=decomposed`` alone.
     """
+    return spread(_advantages.get(), token_level_rewards, response_mask)
+
+
+def spread(
+    advantages: torch.Tensor, token_level_rewards: torch.Tensor, response_mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``advantages`` (samples,) to ``(advantages, returns)`` as :func:`compute_psr_nsr_advantage` returns them."""
     with torch.no_grad():
         mask = response_mask.float()
-        correct = is_correct(token_level_rewards.sum(dim=-1))
-        sample_advantage = MODES[config["advantage"]].advantage(correct, float(config["positive_advantage_weight"]))
-        advantages = sample_advantage.to(mask.device).unsqueeze(-1) * mask
         returns = token_level_rewards.float().flip(-1).cumsum(-1).flip(-1) * mask
-    return advantages, returns
+        return advantages.float().to(mask.device).unsqueeze(-1) * mask, returns

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from rlvr.methods.incorrect import counts
 from rlvr.pass_at_k import pass_at_k, powers_of_two
 
 
@@ -16,7 +17,11 @@ def group_counts(question_ids: Sequence[str], correct: Sequence[bool]) -> list[t
 
 
 def sample_metrics(
-    question_ids: Sequence[str], correct: Sequence[bool], kept: Sequence[bool], effective: Sequence[bool]
+    question_ids: Sequence[str],
+    correct: Sequence[bool],
+    kept: Sequence[bool],
+    effective: Sequence[bool],
+    kinds: Sequence[str | None],
 ) -> dict[str, float]:
     """Counts of a training step, under the names that the paper's code logs, with the prefix ``rlvr/``.
 
@@ -24,7 +29,8 @@ def sample_metrics(
         question_ids: (samples,) the question of each sample.
         correct: (samples,) whether its reward is 1.
         kept: (samples,) whether it stays in the step.
-        effective: (samples,) whether the mode learns from it.
+        effective: (samples,) whether the method learns from it.
+        kinds: (samples,) what an incorrect sample is, None of a correct one: :mod:`rlvr.methods.incorrect`.
     """
     groups = group_counts(question_ids, correct)
     correct_count = sum(map(bool, correct))
@@ -39,6 +45,7 @@ def sample_metrics(
         "rlvr/fully_unsolved": sum(c == 0 for _, c in groups),
         "rlvr/solved_at_least_once": sum(c > 0 for _, c in groups),
     }
+    metrics |= {f"rlvr/incorrect_{kind}": count for kind, count in counts(kinds).items()}
     return metrics | {f"rlvr/{name}": value for name, value in pass_at_k_metrics(groups).items()}
 
 

@@ -1,9 +1,12 @@
 """verl's replay buffer with sample selection (``trainer.v1.sampler.custom_sampler``).
 
-``sample()`` runs before old log-probs, reference, critic and actor work, so what is dropped here costs nothing more. It also
-polls often: upstream's 2 s are longer than a whole step of a small model.
+``sample()`` runs before old log-probs, reference, critic and actor work, and it alone sees the whole batch. So the advantage of
+every sample is computed here, once, and stored beside it; what the method does not learn from leaves the step and costs
+nothing more. It also polls often: upstream's 2 s are longer than a whole step of a small model.
 """
 
+import logging
+import math
 from typing import Any
 
 import torch
@@ -11,9 +14,15 @@ import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from rlvr.methods import selection
-from rlvr.methods.scores import is_correct
+from rlvr.methods.config import method_of
+from rlvr.methods.incorrect import may_be_learned_from
+from rlvr.methods.selection import Selection, select, without_variance
+from rlvr.training.advantage import store
 from rlvr.training.metrics import sample_metrics
+from rlvr.training.samples import Samples, grader_failures, read_samples
+
+# Below verl's logger: verl shields it from libraries that silence the root logger.
+logger = logging.getLogger(f"verl.{__name__}")
 
 POLL_INTERVAL_SECONDS = 0.02
 SKIP = "nothing_to_learn_from"
@@ -22,49 +31,107 @@ SKIP = "nothing_to_learn_from"
 class SelectingReplayBuffer(ReplayBuffer):
     """Keeps the samples that the method learns from and counts what it saw.
 
-    ``sampler_kwargs`` (set by configs/rlvr.yaml from the ``algorithm`` section): ``adv_estimator``, ``advantage``,
-    ``sample_selection``.
+    ``sampler_kwargs`` are set by configs/rlvr.yaml from the ``algorithm`` section. ``stop_tokens`` is set by the trainer, which
+    has the tokenizer: without it every response of full length counts as cut.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **{"poll_interval": POLL_INTERVAL_SECONDS} | kwargs)
+        settings = kwargs["sampler_kwargs"]
+        refill_failed = (
+            {"sync_refill_failed_groups": True, "gen_batch_size": 1} if settings.refill_failed_groups else {}
+        )
+        super().__init__(*args, **{"poll_interval": POLL_INTERVAL_SECONDS} | refill_failed | kwargs)
+        self.method = method_of(settings)
+        self.stop_tokens: frozenset[int] = frozenset()
         self.validation_log_probs: list[torch.Tensor] = []
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict]:
-        """As upstream's; on the training partition the batch holds only kept samples.
+        """As upstream's; on the training partition the batch holds only kept samples, their advantages beside them.
 
         Where there is nothing to learn from, it holds all of them and ``extra_info[SKIP]`` is set: the trainer skips the step.
 
         Raises:
             ValueError: if a reward is neither 0 nor 1; names the data source.
         """
-        batch, metrics = super().sample(global_steps=global_steps, partition_id=partition_id, batch_size=batch_size)
         if partition_id == "val":
+            batch, metrics = super().sample(global_steps=global_steps, partition_id=partition_id, batch_size=batch_size)
             self.validation_log_probs.append(read_log_probs(batch))
-        if partition_id == "val" or not batch.keys:
             return batch, metrics
 
-        algorithm = self.sampler_kwargs
-        correct = read_correct(batch)
-        effective = selection.effective(correct, algorithm.adv_estimator, algorithm.advantage)
-        kept = selection.keep(correct, algorithm.adv_estimator, algorithm.advantage, algorithm.sample_selection)
-        skip = not effective.any()
-        if skip:
-            kept = torch.zeros_like(kept)
-        question_ids = [key.rsplit("_", 2)[0] for key in batch.keys]
-        metrics.update(sample_metrics(question_ids, correct.tolist(), kept.tolist(), effective.tolist()))
-        # Over all samples: `response_length/mean` is of what is kept, and correct answers have other lengths.
-        metrics["rlvr/response_length"] = sum(tag["response_len"] for tag in batch.tags) / len(batch.tags)
-        metrics.update(read_grader_failures(batch))
+        samples, left_out, metrics = self._sample_questions(global_steps, partition_id, batch_size)
+        selection = self._select(samples, global_steps)
+        skip = not selection.effective.any()
+        kept = torch.zeros_like(selection.kept) if skip else selection.kept
+        metrics.update(measure(samples, kept, selection.effective, left_out))
         if skip:
             # Nothing would have a gradient. The batch stays whole, because upstream cannot clear an empty one.
-            batch.extra_info[SKIP] = True
-            return batch, metrics
-        dropped = [key for key, keep in zip(batch.keys, kept.tolist()) if not keep]
+            everything = samples + left_out
+            return KVBatchMeta(everything.keys, everything.tags, partition_id, extra_info={SKIP: True}), metrics
+        dropped = (samples.where(~kept) + left_out).keys
         if dropped:
             tq.kv_clear(keys=dropped, partition_id=partition_id)
-        selected = batch.select_keys([key for key, keep in zip(batch.keys, kept.tolist()) if keep])
-        return selected, metrics
+        stays = samples.where(kept)
+        batch = KVBatchMeta(stays.keys, stays.tags, partition_id)
+        advantages = None if selection.advantages is None else selection.advantages[kept]
+        store(batch, torch.tensor(stays.correct), advantages)
+        return batch, metrics
+
+    def _select(self, samples: Samples, step: int) -> Selection:
+        settings = self.sampler_kwargs
+        learnable = may_be_learned_from(samples.kinds, settings.learn_from_incorrect)
+        return select(
+            samples.batch(step), learnable, self.method, settings.sample_selection, zero_variance=settings.zero_variance
+        )
+
+    def _sample_questions(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[Samples, Samples, dict]:
+        """(samples of the step, samples that are left out of it, metrics).
+
+        With ``algorithm.filter_groups.enable`` (DAPO's dynamic sampling, https://arxiv.org/abs/2503.14476) questions of whose
+        samples all or none are right are left out, and others are asked instead, until ``batch_size`` questions are there or
+        ``max_num_gen_batches`` × ``batch_size`` were asked; then the step goes on with what it has.
+        """
+        settings, metrics = self.sampler_kwargs, {}
+
+        def ask(questions: int) -> Samples:
+            batch, said = super(SelectingReplayBuffer, self).sample(
+                global_steps=global_steps, partition_id=partition_id, batch_size=questions
+            )
+            metrics.update(said)
+            return read_samples(batch, settings.max_response_length, self.stop_tokens)
+
+        samples = ask(batch_size)
+        if not settings.filter_groups.enable:
+            return samples, samples.where(torch.zeros(len(samples.keys))), metrics
+
+        asked, limit = batch_size, batch_size * settings.filter_groups.max_num_gen_batches
+        while (missing := batch_size - questions_of(samples.where(self._has_signal(samples)))) > 0 and asked < limit:
+            share = (batch_size - missing) / asked
+            more = min(math.ceil(missing / share) if share else batch_size, batch_size, limit - asked)
+            self.refill_fn(more)
+            asked += more
+            samples += ask(more)
+        signal = self._has_signal(samples)
+        if missing > 0:
+            logger.warning(
+                "step %d: of %d questions asked only %d, not %d, have right and wrong answers",
+                global_steps, asked, batch_size - missing, batch_size,
+            )  # fmt: skip
+        in_step = signal & within(samples, signal, batch_size)
+        metrics |= {
+            "rlvr/refilled_questions": asked - batch_size,
+            "rlvr/questions_without_signal": questions_of(samples.where(~signal)),
+            "rlvr/surplus_questions": max(-missing, 0),
+            "rlvr/missing_questions": max(missing, 0),
+        }
+        return samples.where(in_step), samples.where(~in_step), metrics
+
+    def _has_signal(self, samples: Samples) -> torch.Tensor:
+        """(samples,) bool: some samples of its question are right and some are wrong, of those that may be learned from."""
+        learnable = may_be_learned_from(samples.kinds, self.sampler_kwargs.learn_from_incorrect)
+        counted = samples.where(learnable)
+        mixed = ~without_variance(counted.batch(step=1))
+        questions = {one for one, has in zip(counted.question_ids, mixed.tolist()) if has}
+        return torch.tensor([one in questions for one in samples.question_ids], dtype=torch.bool)
 
     def take_validation_entropy(self) -> float | None:
         """Mean token entropy of the validation samples since the last call; None if the rollouts have no log-probs.
@@ -77,29 +144,27 @@ class SelectingReplayBuffer(ReplayBuffer):
         return -tokens.mean().item() if tokens.numel() else None
 
 
+def measure(samples: Samples, kept: torch.Tensor, effective: torch.Tensor, left_out: Samples) -> dict[str, float]:
+    """Metrics of a step, over all samples that were generated: kept ones are of another length, and of other accuracy."""
+    nothing = torch.zeros(len(left_out.keys), dtype=torch.bool)
+    kept, effective, samples = torch.cat([kept, nothing]), torch.cat([effective, nothing]), samples + left_out
+    metrics = sample_metrics(samples.question_ids, samples.correct, kept.tolist(), effective.tolist(), samples.kinds)
+    metrics["rlvr/response_length"] = sum(tag["response_len"] for tag in samples.tags) / len(samples.tags)
+    return metrics | grader_failures(samples.said)
+
+
+def questions_of(samples: Samples) -> int:
+    return len(set(samples.question_ids))
+
+
+def within(samples: Samples, among: torch.Tensor, questions: int) -> torch.Tensor:
+    """(samples,) bool: of one of the first ``questions`` questions of those in ``among``."""
+    first = set(list(dict.fromkeys(samples.where(among).question_ids))[:questions])
+    return torch.tensor([one in first for one in samples.question_ids], dtype=torch.bool)
+
+
 def read_log_probs(batch: KVBatchMeta) -> torch.Tensor:
     """(tokens,) log-probs of all response tokens; empty where rollouts do not compute them."""
     fields = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rollout_log_probs"])
     rows = fields["rollout_log_probs"].unbind() if "rollout_log_probs" in fields.keys() else []  # noqa: SIM118
     return torch.cat([row.flatten() for row in rows]) if rows else torch.empty(0)
-
-
-def read_grader_failures(batch: KVBatchMeta) -> dict[str, float]:
-    """How many answers the grader, not the model, failed on; nothing where the reward function does not say."""
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-    said = [getattr(row, "data", row).get("reward_extra_info", {}) for row in data["extra_fields"]]
-    kinds = ("timeout", "error")
-    return {
-        f"rlvr/grader_{kind}s": sum(float(one[kind]) for one in said) for kind in kinds if all(kind in s for s in said)
-    }
-
-
-def read_correct(batch: KVBatchMeta) -> torch.Tensor:
-    """(samples,) bool from the rewards in TransferQueue."""
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores", "data_source"])
-    scores = torch.stack([row.sum() for row in data["rm_scores"].unbind()])
-    try:
-        return is_correct(scores)
-    except ValueError as error:
-        row = next(i for i, score in enumerate(scores.tolist()) if score not in (0.0, 1.0))
-        raise ValueError(f"data source {list(data['data_source'])[row]!r}: {error}") from None

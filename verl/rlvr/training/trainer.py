@@ -1,46 +1,48 @@
 """The trainer that our configurations choose (``trainer.v1.trainer_mode=decomposed``): upstream's synchronous one, and
 
 - a step with nothing to learn from is skipped, counted and logged, and the run goes on;
-- mini-batches are sized to what was kept, so that dropped samples cost no padding;
-- a step with one update needs no old log-probs: the policy that is updated is the old one, and the ratio is 1;
-- training workers fetch the tensors of a batch, and not every sample's prompt text and records as well;
-- ``algorithm.positive_learning_weight`` weighs the loss of correct samples;
-- validation reports unbiased pass@k and the mean token entropy beside upstream's figures;
+- mini-batches are sized to what was kept (:mod:`rlvr.training.mini_batches`);
+- a step with one update needs no old log-probs (:mod:`rlvr.training.old_log_probs`);
+- training workers fetch only the tensors of a batch (:mod:`rlvr.training.fields`);
+- advantages that the sampler stored are spread over the tokens (:mod:`rlvr.training.advantage`);
+- ``algorithm.positive_learning_weight`` weighs the loss of correct samples (:mod:`rlvr.training.learning_weight`);
+- validation reports unbiased pass@k and the mean token entropy (:mod:`rlvr.training.validation`);
 - the resolved configuration and ``metrics.jsonl`` lie beside the checkpoints.
 
 Choosing it by name is also the proof that the plugin is loaded in the process that trains: without it verl stops with
 "Unknown trainer 'decomposed'".
 """
 
-import dataclasses
-import functools
 import logging
-import math
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
-import torch
-import transfer_queue as tq
 from omegaconf import DictConfig, OmegaConf
-from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.metric import reduce_metrics
+from verl.utils.model import get_generation_config
 from verl.utils.py_functional import rename_dict
-from verl.utils.transferqueue_utils import kv_batch_meta2batch_meta
-from verl.workers.utils.padding import response_to_nested
 
 from rlvr.heap import freeze_heap
-from rlvr.methods.policy_loss import IS_OWN_OLD_POLICY
-from rlvr.training.metrics import group_counts, pass_at_k_metrics
+from rlvr.methods.selection import ESTIMATOR
+from rlvr.training import (
+    balance,  # noqa: F401  (balances on plain numbers from here on)
+    simko,
+)
+from rlvr.training.advantage import stored_advantages
+from rlvr.training.fields import send_tensors_only
+from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.metrics_log import MetricsLog
+from rlvr.training.mini_batches import batch_multiple, mini_batches
+from rlvr.training.old_log_probs import needs_old_log_probs, put_marks
 from rlvr.training.progress import Progress
 from rlvr.training.sampler import SKIP
+from rlvr.training.samples import stop_tokens
+from rlvr.training.validation import validation_pass_at_k
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
@@ -50,7 +52,7 @@ NAME = "decomposed"
 
 @register_trainer(NAME)
 class DecomposedTrainer(PPOTrainerSync):
-    """Synchronous PPO trainer for PSR, NSR, W-REINFORCE, GRPO and PPO."""
+    """Synchronous PPO trainer for every method of :mod:`rlvr.methods`, for GRPO and for PPO."""
 
     def __init__(self, config: DictConfig):
         super().__init__(config)
@@ -64,7 +66,12 @@ class DecomposedTrainer(PPOTrainerSync):
         super().init()
         self._prove_plugin_in_workers()
         if self.processor is None:  # inputs of multi-modal models are no tensors
-            self._send_tensors_only()
+            for worker_group in self._worker_groups():
+                send_tensors_only(worker_group)
+        if simko.is_chosen(self.config):
+            self.actor_rollout_wg.set_loss_fn(simko.loss_function(self.config))
+        model = self.config.actor_rollout_ref.model.path
+        self.replay_buffer.stop_tokens = stop_tokens(self.tokenizer, get_generation_config(model))
         folder = Path(self.config.trainer.default_local_dir)
         self.metrics_log = MetricsLog(folder / "metrics.jsonl", resumed_from=self.global_steps)
         self.skipped_steps = int(self.metrics_log.last("rlvr/skipped_steps") or 0)
@@ -86,19 +93,13 @@ class DecomposedTrainer(PPOTrainerSync):
                 "install it on every node (`make install`)"
             )
 
-    def _send_tensors_only(self) -> None:
-        """verl's workers fetch every field of a batch; the others cost more than a small model's forward pass."""
+    def _worker_groups(self) -> list[Any]:
         groups = [self.actor_rollout_wg]
         if self.use_reference_policy and self.ref_policy_wg is not self.actor_rollout_wg:
             groups.append(self.ref_policy_wg)
-        if self.use_critic:
-            groups.append(self.critic_wg)
-        for group in groups:
-            for name in ("compute_log_prob", "compute_ref_log_prob", "update_actor", "infer_batch", "train_mini_batch"):
-                if hasattr(group, name):
-                    setattr(group, name, on_tensors(getattr(group, name)))
+        return [*groups, self.critic_wg] if self.use_critic else groups
 
-    # ---- a step that may have nothing to learn from
+    # ---- a step, in its order
 
     def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int) -> KVBatchMeta:
         try:
@@ -114,34 +115,31 @@ class DecomposedTrainer(PPOTrainerSync):
         self.step_is_skipped = bool(batch.extra_info.get(SKIP))
         if self.step_is_skipped:
             raise NothingToLearnFrom(batch)
-        self.mini_batches = math.ceil(len(batch) / self._mini_batch_samples())
+        self.mini_batches = mini_batches(len(batch), self._mini_batch_samples())
         return super()._balance_batch(batch, metrics, *args, **kwargs)
-
-    def _compute_metrics(
-        self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
-    ) -> None:
-        if not self.step_is_skipped:
-            super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
-        else:  # there are no advantages or log-probs to report on
-            metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
-            metrics.update({f"timing_s/{phase}": seconds for phase, seconds in timing_raw.items()})
-        self.metrics_log.append(global_steps, metrics)
-
-    # ---- mini-batches sized to what was kept
 
     def _mini_batch_samples(self) -> int:
         """Samples in a full mini-batch: ``ppo_mini_batch_size`` counts questions."""
         return self.config.actor_rollout_ref.actor.ppo_mini_batch_size * self.config.actor_rollout_ref.rollout.n
 
     def _get_required_batch_multiple(self, dp_size: int) -> int:
-        """Upstream pads the batch to whole mini-batches; after dropping, that could be mostly padding.
-
-        Instead the kept samples are spread evenly over as many mini-batches as they fill. A critic needs its own whole
-        mini-batches, and the methods that have one drop nothing.
-        """
         if self.use_critic:
             return super()._get_required_batch_multiple(dp_size)
-        return dp_size * self.mini_batches
+        return batch_multiple(self.mini_batches, dp_size)
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        if needs_old_log_probs(self.config, self.mini_batches):
+            return super()._compute_old_log_prob(batch, metrics)
+        return put_marks(batch)
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        if self.config.algorithm.adv_estimator == ESTIMATOR:
+            with stored_advantages(batch):
+                return super()._compute_advantage(batch, metrics)
+        batch = super()._compute_advantage(batch, metrics)
+        if self.config.algorithm.positive_learning_weight is not None:
+            weigh_correct_samples(batch, float(self.config.algorithm.positive_learning_weight))
+        return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         actor = self.config.actor_rollout_ref.actor
@@ -155,6 +153,8 @@ class DecomposedTrainer(PPOTrainerSync):
             dataloader_kwargs={"shuffle": actor.shuffle},
             temperature=self.config.actor_rollout_ref.rollout.temperature,
         )
+        if simko.is_chosen(self.config):
+            batch.extra_info.update(simko.NEEDS_LOGITS)
         output = rename_dict(self.actor_rollout_wg.update_actor(batch)["metrics"], "actor/")
         output["perf/mfu/actor"] = output.pop("actor/mfu")
         metrics.update(reduce_metrics(output))
@@ -164,46 +164,20 @@ class DecomposedTrainer(PPOTrainerSync):
             metrics.setdefault("actor/entropy", metrics["actor/entropy_loss"])
         return batch
 
-    # ---- one update a step
-
-    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        if needs_old_log_probs(self.config, self.mini_batches):
-            return super()._compute_old_log_prob(batch, metrics)
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
-        marks = torch.full_like(data["response_mask"], IS_OWN_OLD_POLICY, dtype=torch.float32)
-        fields = TensorDict({"old_log_probs": marks}, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+    def _compute_metrics(
+        self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
+    ) -> None:
+        if not self.step_is_skipped:
+            super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
+        else:  # there are no advantages or log-probs to report on
+            metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
+            metrics.update({f"timing_s/{phase}": seconds for phase, seconds in timing_raw.items()})
+        self.metrics_log.append(global_steps, metrics)
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
         """As upstream's, without the rows that fill up the last mini-batch: they are no answers of the model."""
         samples = [key for key, tag in zip(batch.keys, batch.tags) if not tag.get("is_padding", False)]
         super()._log_rollout_data(batch.select_keys(samples), timing_raw, rollout_data_dir)
-
-    # ---- the loss of correct samples
-
-    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        batch = super()._compute_advantage(batch, metrics)
-        weight = self.config.algorithm.positive_learning_weight
-        if weight is not None:
-            self._weigh_correct_samples(batch, float(weight))
-        return batch
-
-    def _weigh_correct_samples(self, batch: KVBatchMeta, weight: float) -> None:
-        """Multiply the loss of correct samples by ``weight``.
-
-        ``rollout_is_weights`` is the one field of a sample that verl multiplies into every policy loss, token by token; where
-        rollout correction has already written it, the two weights multiply.
-        """
-        fields = ["rm_scores", "response_mask", "rollout_is_weights"]
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        response_mask = data["response_mask"]
-        padded = data.to_padded_tensor()
-        weights = padded.get("rollout_is_weights", torch.ones_like(padded["rm_scores"]))
-        weights = torch.where(padded["rm_scores"].sum(-1, keepdim=True) == 1, weights * weight, weights)
-        fields_to_put = TensorDict(
-            {"rollout_is_weights": response_to_nested(weights, response_mask)}, batch_size=len(batch)
-        )
-        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields_to_put)
 
     # ---- validation
 
@@ -216,12 +190,7 @@ class DecomposedTrainer(PPOTrainerSync):
         **kwargs: Any,
     ) -> dict[str, float]:
         metrics = super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
-        rewards = reward_extra_infos_dict["reward"]
-        for source in sorted(set(data_sources)):
-            rows = [row for row, its_source in enumerate(data_sources) if its_source == source]
-            groups = group_counts([sample_uids[row] for row in rows], [rewards[row] == 1 for row in rows])
-            for name, value in pass_at_k_metrics(groups).items():
-                metrics[f"val-core/{source}/{name}"] = value
+        metrics |= validation_pass_at_k(data_sources, sample_uids, reward_extra_infos_dict["reward"])
         entropy = self.replay_buffer.take_validation_entropy()
         if entropy is not None:
             metrics["val-core/entropy"] = entropy
@@ -232,52 +201,6 @@ class DecomposedTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         super().on_train_begin()
         self.training = True
-
-
-def needs_old_log_probs(config: DictConfig, mini_batches: int) -> bool:
-    """Whether a step must compute log-probs before its updates: for a second update, and for what else reads them."""
-    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
-    reasons = (
-        mini_batches * actor.ppo_epochs > 1,
-        config.algorithm.use_kl_in_reward,
-        rollout.calculate_log_probs,  # compared with the rollout's, or replaced by them
-        actor.policy_loss.loss_mode != "decomposed",  # others cannot read the mark
-        not (actor.calculate_entropy or actor.entropy_coeff != 0.0),  # then the entropy comes from this pass alone
-    )
-    return any(reasons)
-
-
-def on_tensors(method: Callable[[KVBatchMeta], Any]) -> Callable[[KVBatchMeta], Any]:
-    """A worker group's method that sees only the fields of a batch that are tensors."""
-
-    @functools.wraps(method)
-    def call(batch: KVBatchMeta) -> Any:
-        schema = kv_batch_meta2batch_meta(batch).field_schema
-        return method(dataclasses.replace(batch, fields=tensor_fields(schema)))
-
-    return call
-
-
-def tensor_fields(schema: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Names of the fields that TransferQueue stores as tensors."""
-    return [name for name, field in schema.items() if not field["is_non_tensor"]]
-
-
-def on_plain_numbers(partition: Callable[..., list[list[int]]]) -> Callable[..., list[list[int]]]:
-    """verl balances the samples over the workers on a tensor, whose every comparison is an operation of torch.
-
-    The same partitions from numbers: 0.5 s less a step with 8,192 samples on 8 workers.
-    """
-
-    @functools.wraps(partition)
-    def call(workloads: torch.Tensor, *args: Any, **kwargs: Any) -> list[list[int]]:
-        return partition(workloads.tolist(), *args, **kwargs)
-
-    return call
-
-
-# The one place of this project that replaces a function of verl on GPUs too: it has no hook.
-trainer_base.get_seqlen_balanced_partitions = on_plain_numbers(trainer_base.get_seqlen_balanced_partitions)
 
 
 def knows_our_loss(worker: Any) -> bool:

@@ -196,14 +196,13 @@ def test_without_smollm2_the_command_that_brings_it_is_named(capsys, data, monke
     assert "make it with `scripts/prepare_smollm2`" in problems[0]
 
 
-def test_w_reinforce_is_two_lines_away(capsys, gpu, data, tmp_path):
-    """Comment ``negative`` out and ``weighted`` in, as the launcher says."""
+def test_another_method_is_one_word_away(capsys, gpu, data, tmp_path):
+    """In the line ``advantage=…`` of the launcher."""
     for model in MODELS:
         launcher = f"run_{model}_psr_nsr.sh"
         lines = (ROOT / launcher).read_text().splitlines()
-        (first,) = [i for i, line in enumerate(lines) if line.startswith("advantage=negative")]
-        (other,) = [i for i, line in enumerate(lines) if line.startswith("# advantage=weighted")]
-        lines[first], lines[other] = f"# {lines[first]}", lines[other].removeprefix("# ")
+        (line,) = [i for i, line in enumerate(lines) if line.startswith("advantage=negative ")]
+        lines[line] = lines[line].replace("negative", "weighted", 1)
         edited = tmp_path / launcher
         edited.write_text("\n".join(lines).replace('cd "$(dirname "$0")"', f'cd "{ROOT}"'))
         arguments = arguments_of(str(edited), *data)

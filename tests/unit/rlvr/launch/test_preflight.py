@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from rlvr.launch import preflight
+from rlvr.methods import METHODS
 from tests.conftest import ROOT
 
 
@@ -56,6 +57,15 @@ def test_what_we_ship_passes(config, name):
         ("algorithm.positive_advantage_weight=lots", "algorithm.positive_advantage_weight=lots"),
         ("algorithm.positive_advantage_weight=nan", "algorithm.positive_advantage_weight=nan"),
         ("algorithm.positive_advantage_weight=true", "algorithm.positive_advantage_weight=True"),
+        ("algorithm.positive_advantage_weight={shape: linear, start: 1}", "needs start and end"),
+        ("algorithm.positive_advantage_weight={shape: cubic}", "needs shape: one of linear"),
+        ("algorithm.method.k=4", "k=4 is no setting of this method: its settings are negative_advantage_weight"),
+        ("algorithm.method.negative_advantage_weight=-1", "algorithm.method.negative_advantage_weight=-1"),
+        ("+algorithm.method.wieght=1", "algorithm.method.wieght=1 is no setting"),
+        ("algorithm.zero_variance=maybe", "algorithm.zero_variance=maybe"),
+        ("algorithm.learn_from_incorrect=[wrong,late]", "algorithm.learn_from_incorrect=late is unknown"),
+        ("algorithm.learn_from_incorrect=wrong", "must be a list of wrong"),
+        ("algorithm.learn_from_incorrect=[]", "learns from nothing else"),
         ("algorithm.positive_learning_weight=0.5", "acts on the loss of GRPO and PPO"),
         ("trainer.v1.trainer_mode=sync", "trainer.v1.trainer_mode=sync"),
         ("actor_rollout_ref.rollout.agent.agent_loop_manager_class=null", "reward.num_workers=0"),
@@ -79,6 +89,64 @@ def test_one_line_names_the_problem(config, override, named):
     assert len(problems) == 1, problems
     assert named in problems[0]
     assert "\n" not in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["algorithm.advantage=passk_training", "algorithm.method.k=9"], "algorithm.method.k=9 is above"),
+        (["algorithm.advantage=passk_training", "algorithm.method.k=0"], "algorithm.method.k=0 must be 1 or more"),
+        (
+            ["algorithm.advantage=passk_training", "algorithm.method.k=two"],
+            "algorithm.method.k=two must be a whole number",
+        ),
+        (["algorithm.advantage=rloo", "actor_rollout_ref.rollout.n=1"], "compares the samples of a question"),
+        (["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=acc"], "set it to reward"),
+        (["algorithm.filter_groups.enable=true", "algorithm.filter_groups.max_num_gen_batches=0"], "must be 1 or more"),
+        (["algorithm.filter_groups.enable=true", "actor_rollout_ref.rollout.n=1"], "needs several samples a question"),
+        (["algorithm.filter_groups.enable=true", "algorithm.zero_variance=keep"], "contradicts"),
+        (["actor_rollout_ref.actor.policy_loss.loss_mode=nope"], "loss_mode=nope is unknown"),
+        (
+            ["actor_rollout_ref.actor.policy_loss.loss_mode=simko", "algorithm.simko.quantile=2"],
+            "algorithm.simko.quantile=2 must be from 0 to 1",
+        ),
+        (
+            ["actor_rollout_ref.actor.policy_loss.loss_mode=simko", "actor_rollout_ref.model.use_fused_kernels=true"],
+            "hides the logits",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together(config, overrides, named):
+    (problem,) = preflight.check(config(*overrides))
+    assert named in problem and "\n" not in problem
+
+
+@pytest.mark.parametrize("name", ["grpo", "ppo"])
+def test_a_setting_of_a_method_without_that_method(config, name):
+    (problem,) = preflight.check(config("algorithm.method.k=4", name=name))
+    assert "algorithm.method.k=4 has no effect" in problem
+
+
+def test_zero_variance_is_no_business_of_ppo(config):
+    (problem,) = preflight.check(config("algorithm.zero_variance=drop", name="ppo"))
+    assert "critic" in problem
+    assert preflight.check(config("algorithm.zero_variance=drop", name="grpo")) == []
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_passes(config, method):
+    assert preflight.check(config(f"algorithm.advantage={method}")) == []
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["{shape: linear, start: 1, end: 0.1, last: 50}", "{shape: piecewise, by: accuracy, points: [[0, 1], [0.5, 0]]}"],
+)
+def test_a_weight_may_be_a_schedule(config, schedule):
+    assert (
+        preflight.check(config(f"algorithm.positive_advantage_weight={schedule}", "algorithm.advantage=weighted")) == []
+    )
+    assert preflight.check(config(f"algorithm.method.negative_advantage_weight={schedule}")) == []
 
 
 def test_several_problems_are_all_named(config):
@@ -158,6 +226,7 @@ def test_a_check_that_breaks_does_not_let_the_run_go_on(config, monkeypatch):
         ("return 0.5", "0.5: a verifiable reward is 0 or 1"),
         ("return {'score': -1.0}", "-1.0: a verifiable reward is 0 or 1"),
         ("raise KeyError('target')", "KeyError"),
+        ("return {'score': 0.0, 'kind': 'odd'}", "kind='odd'"),
     ],
 )
 def test_a_reward_that_is_not_0_or_1_names_the_data_source(config, tmp_path, body, named):

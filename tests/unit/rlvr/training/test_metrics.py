@@ -2,6 +2,7 @@
 
 import pytest
 
+from rlvr.methods.incorrect import KINDS
 from rlvr.training.metrics import group_counts, pass_at_k_metrics, sample_metrics
 
 
@@ -9,7 +10,11 @@ def test_counts_of_a_step():
     questions = ["a", "a", "b", "b", "c", "c"]
     correct = [True, True, True, False, False, False]
     kept = [not right for right in correct]
-    metrics = sample_metrics(questions, correct, kept, effective=kept)
+    kinds = [None, None, None, "wrong", "wrong", "truncated"]
+    metrics = sample_metrics(questions, correct, kept, effective=kept, kinds=kinds)
+    assert {kind: metrics[f"rlvr/incorrect_{kind}"] for kind in KINDS} == {
+        "wrong": 2, "no_answer": 0, "truncated": 1, "unreadable": 0, "grader_failed": 0,
+    }  # fmt: skip
     assert metrics["rlvr/correct_count"] == 3
     assert metrics["rlvr/incorrect_count"] == 3
     assert metrics["rlvr/kept_count"] == 3

@@ -7,8 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from verl.trainer.ppo.v1 import trainer_base
 
-from rlvr.training.trainer import DecomposedTrainer, needs_old_log_probs, tensor_fields, trainer_base
+from rlvr.training.fields import tensor_fields
+from rlvr.training.mini_batches import mini_batches
+from rlvr.training.old_log_probs import needs_old_log_probs
+from rlvr.training.trainer import DecomposedTrainer
 
 
 def trainer(kept: int, use_critic: bool = False) -> DecomposedTrainer:
@@ -23,7 +27,7 @@ def trainer(kept: int, use_critic: bool = False) -> DecomposedTrainer:
     )
     bare.use_critic = use_critic
     bare.global_steps = 1
-    bare.mini_batches = math.ceil(kept / bare._mini_batch_samples())
+    bare.mini_batches = mini_batches(kept, bare._mini_batch_samples())
     return bare
 
 
@@ -38,9 +42,9 @@ def test_padding_is_less_than_one_sample_a_worker_and_mini_batch(kept, dp_size):
     assert padded // one.mini_batches <= 32 + dp_size - 1
 
 
-@pytest.mark.parametrize(("kept", "mini_batches"), [(1, 1), (32, 1), (33, 2), (128, 4), (129, 5)])
-def test_mini_batches_count_only_what_is_kept(kept, mini_batches):
-    assert trainer(kept).mini_batches == mini_batches
+@pytest.mark.parametrize(("kept", "expected"), [(1, 1), (32, 1), (33, 2), (128, 4), (129, 5)])
+def test_mini_batches_count_only_what_is_kept(kept, expected):
+    assert trainer(kept).mini_batches == expected
 
 
 def test_a_critic_needs_whole_mini_batches():

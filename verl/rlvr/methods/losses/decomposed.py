@@ -3,7 +3,7 @@
 The value of the loss is verl's own (``vanilla``); what is added is how often the clip acts on samples that are pushed up and
 on samples that are pushed down. ``algorithm.positive_learning_weight`` (another knob than ``positive_advantage_weight``: it
 acts on the loss of correct samples, also under GRPO and PPO whose advantages know nothing of it) arrives here as a weight a
-token, written by :mod:`rlvr.training.trainer`, which alone knows which samples are correct.
+token, written by :mod:`rlvr.training.learning_weight`.
 
 Deliberately left out: the dual clip. verl bounds the loss of negative advantages at ``clip_ratio_c``, the paper's code does
 not; our configurations set it out of reach, and a user may set it back.
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-# Written instead of old log-probs where a step has one update, whose policy is the old one: see rlvr.training.trainer.
+# Written instead of old log-probs where a step has one update, whose policy is the old one: see rlvr.training.old_log_probs.
 IS_OWN_OLD_POLICY = float("nan")
 
 
@@ -33,12 +33,17 @@ def compute_policy_loss_decomposed(
     # Imported here: this module is loaded while core_algos is being registered with.
     from verl.trainer.ppo.core_algos import compute_policy_loss_vanilla
 
-    old_log_prob = torch.where(old_log_prob.isnan(), log_prob.detach(), old_log_prob)
+    old_log_prob = own_old_policy(old_log_prob, log_prob)
     loss, metrics = compute_policy_loss_vanilla(
         old_log_prob, log_prob, advantages, response_mask, loss_agg_mode, config, rollout_is_weights
     )
     fractions = clip_fractions(old_log_prob, log_prob.detach(), advantages, response_mask, *clip_range(config))
     return loss, {**metrics, **fractions}
+
+
+def own_old_policy(old_log_prob: torch.Tensor, log_prob: torch.Tensor) -> torch.Tensor:
+    """``old_log_prob`` with the present log-probs, without gradient, where the mark stands."""
+    return torch.where(old_log_prob.isnan(), log_prob.detach(), old_log_prob)
 
 
 def clip_range(config: Any) -> tuple[float, float]:

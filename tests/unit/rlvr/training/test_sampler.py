@@ -1,0 +1,212 @@
+"""What the sampler makes of a batch, with a TransferQueue of a dict: selection, kinds, dynamic sampling. The real one is in
+tests/integration.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tensordict import NonTensorData
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+from rlvr.training import advantage, sampler, samples
+from rlvr.training.sampler import SKIP, SelectingReplayBuffer
+from rlvr.training.samples import stop_tokens
+
+END, LIMIT = 9, 4
+
+
+class Queue:
+    """Rows by key; what the modules call of ``transfer_queue``."""
+
+    def __init__(self):
+        self.rows: dict[str, dict] = {}
+
+    def kv_batch_get(self, keys, partition_id, select_fields):
+        return {name: Column(self.rows[key].get(name) for key in keys) for name in select_fields}
+
+    def kv_batch_put(self, keys, partition_id, fields):
+        for row, key in enumerate(keys):
+            self.rows[key] |= {name: fields[name][row] for name in fields.keys()}  # noqa: SIM118
+
+    def kv_clear(self, keys, partition_id):
+        for key in keys:
+            del self.rows[key]
+
+
+class Column(list):
+    def unbind(self):
+        return self
+
+
+@pytest.fixture
+def make(monkeypatch):
+    """``make(groups, key=value)``: a sampler to which each call of upstream's ``sample`` brings the next of ``groups``."""
+
+    def make(*groups, **settings):
+        queue = Queue()
+        for module in (advantage, sampler, samples):
+            monkeypatch.setattr(module, "tq", queue)
+        buffer = SelectingReplayBuffer.__new__(SelectingReplayBuffer)
+        defaults = {
+            "adv_estimator": "psr_nsr",
+            "advantage": "negative",
+            "positive_advantage_weight": 0.1,
+            "method": {"k": None},
+            "sample_selection": "drop",
+            "zero_variance": None,
+            "learn_from_incorrect": ["wrong", "no_answer", "truncated", "unreadable"],
+            "filter_groups": {"enable": False, "max_num_gen_batches": 10},
+            "max_response_length": LIMIT,
+        }
+        buffer.sampler_kwargs = OmegaConf.create(defaults | settings)
+        buffer.method = sampler.method_of(buffer.sampler_kwargs)
+        buffer.stop_tokens = frozenset({END})
+        buffer.validation_log_probs = []
+        buffer.asked, buffer.queue = [], queue
+        buffer.refill_fn = buffer.asked.append
+        coming = iter(groups)
+
+        def upstream(self, global_steps, partition_id, batch_size):
+            keys, tags = [], []
+            for _ in range(batch_size):
+                question, answers = next(coming)
+                for session, answer in enumerate(answers):
+                    key = f"{question}_{session}_0"
+                    queue.rows[key] = row(answer)
+                    keys.append(key)
+                    tags.append({"response_len": len(queue.rows[key]["responses"])})
+            return KVBatchMeta(keys, tags, partition_id), {}
+
+        monkeypatch.setattr(ReplayBuffer, "sample", upstream)
+        return buffer
+
+    return make
+
+
+def row(answer) -> dict:
+    """1, 0 or the word of a kind; ``cut`` is as long as it may be, ``full`` too, but it ends."""
+    said = {"timeout": float(answer == "grader_failed"), "error": 0.0}
+    if answer in ("no_answer", "unreadable", "grader_failed"):
+        said["kind"] = answer
+    responses = {"cut": [1, 1, 1, 1], "full": [1, 1, 1, END]}.get(answer, [1, END])
+    reward = torch.zeros(len(responses))
+    reward[-1] = float(answer == 1)
+    return {
+        "rm_scores": reward,
+        "data_source": "a source",
+        "extra_fields": NonTensorData({"reward_extra_info": said}),
+        "responses": torch.tensor(responses),
+    }
+
+
+def test_nsr_drops_what_is_right_and_stores_its_advantages(make):
+    buffer = make(("a", [1, 0, 0]), ("b", [1, 1, 0]))
+    batch, metrics = buffer.sample(1, "train", 2)
+    assert batch.keys == ["a_1_0", "a_2_0", "b_2_0"]
+    assert set(buffer.queue.rows) == set(batch.keys), "what is dropped has left the queue"
+    assert [buffer.queue.rows[key]["sample_advantage"].item() for key in batch.keys] == [-1.0] * 3
+    assert metrics["rlvr/kept_count"] == metrics["rlvr/incorrect_wrong"] == 3
+
+
+def test_kinds_are_counted_and_some_are_not_learned_from(make):
+    answers = [1, 0, "no_answer", "unreadable", "grader_failed", "cut", "full"]
+    batch, metrics = make(("a", answers)).sample(1, "train", 1)
+    kinds = {name.removeprefix("rlvr/incorrect_"): value for name, value in metrics.items() if "incorrect_" in name}
+    assert kinds == {
+        "count": 6, "wrong": 2, "no_answer": 1, "unreadable": 1, "grader_failed": 1, "truncated": 1,
+    }  # fmt: skip
+    assert metrics["rlvr/grader_timeouts"] == 1
+    assert batch.keys == ["a_1_0", "a_2_0", "a_3_0", "a_5_0", "a_6_0"], "the grader failed on a_4_0"
+
+    batch, _ = make(("a", answers), learn_from_incorrect=["wrong"]).sample(1, "train", 1)
+    assert batch.keys == ["a_1_0", "a_6_0"]
+    batch, _ = make(("a", answers), learn_from_incorrect=["grader_failed"], sample_selection="mask").sample(
+        1, "train", 1
+    )
+    assert len(batch.keys) == 7
+
+
+def test_grpo_learns_from_what_may_be_learned_from(make):
+    buffer = make(("a", [1, 0, "grader_failed"]), ("b", [1, 1]), adv_estimator="grpo")
+    batch, _ = buffer.sample(1, "train", 2)
+    assert batch.keys == ["a_0_0", "a_1_0", "b_0_0", "b_1_0"]
+    assert [buffer.queue.rows[key]["sample_correct"].item() for key in batch.keys] == [1, 0, 1, 1]
+    buffer = make(("a", [1, 0, 0]), ("b", [1, 1]), adv_estimator="grpo", zero_variance="drop")
+    assert buffer.sample(1, "train", 2)[0].keys == ["a_0_0", "a_1_0", "a_2_0"]
+
+
+def test_a_step_without_anything_to_learn_keeps_its_batch(make):
+    batch, metrics = make(("a", [1, 1])).sample(1, "train", 1)
+    assert batch.extra_info[SKIP] and batch.keys == ["a_0_0", "a_1_0"]
+    assert metrics["rlvr/kept_count"] == 0
+
+
+def test_a_reward_that_is_no_reward_names_its_source(make):
+    buffer = make(("a", [1, 0]))
+    with pytest.raises(ValueError, match="'a source': a verifiable reward is 0 or 1, got"):
+        monkey = samples.tq.kv_batch_get
+
+        def half(keys, partition_id, select_fields):
+            data = monkey(keys, partition_id, select_fields)
+            if "rm_scores" in data:
+                data["rm_scores"][0] = torch.tensor([0.5])
+            return data
+
+        samples.tq.kv_batch_get = half
+        buffer.sample(1, "train", 1)
+
+
+def test_dynamic_sampling_asks_until_the_batch_is_full(make):
+    """Two of four have signal: four more are asked for the two that are missing, and one of three is too many."""
+    solved, unsolved, mixed = [1, 1], [0, 0], [1, 0]
+    buffer = make(
+        ("a", mixed), ("b", solved), ("c", unsolved), ("d", mixed),
+        ("e", mixed), ("f", solved), ("g", mixed), ("h", mixed),
+        filter_groups={"enable": True, "max_num_gen_batches": 10},
+        advantage="rloo",
+    )  # fmt: skip
+    batch, metrics = buffer.sample(1, "train", 4)
+    assert buffer.asked == [4]
+    assert {key[0] for key in batch.keys} == {"a", "d", "e", "g"}
+    assert set(buffer.queue.rows) == set(batch.keys)
+    assert metrics["rlvr/refilled_questions"] == 4
+    assert metrics["rlvr/questions_without_signal"] == 3
+    assert metrics["rlvr/surplus_questions"] == 1 and metrics["rlvr/missing_questions"] == 0
+    assert metrics["rlvr/questions"] == 8, "accuracy and pass@k are over all that was asked"
+    assert metrics["rlvr/accuracy"] == pytest.approx(9 / 16)
+
+
+def test_dynamic_sampling_ends_at_its_bound(make, caplog):
+    never = [(f"q{number}", [1, 1]) for number in range(99)]
+    buffer = make(("a", [1, 0]), *never, filter_groups={"enable": True, "max_num_gen_batches": 3}, advantage="rloo")
+    batch, metrics = buffer.sample(1, "train", 4)
+    assert sum(buffer.asked) == 8, "12 questions at most, 4 of them at first"
+    assert {key[0] for key in batch.keys} == {"a"}
+    assert metrics["rlvr/missing_questions"] == 3
+
+
+def test_dynamic_sampling_that_finds_nothing_skips_the_step(make):
+    solved = [(f"q{number}", [1, 1]) for number in range(99)]
+    buffer = make(*solved, filter_groups={"enable": True, "max_num_gen_batches": 2}, adv_estimator="grpo")
+    batch, metrics = buffer.sample(1, "train", 3)
+    assert batch.extra_info[SKIP] and len(batch.keys) == 12
+    assert metrics["rlvr/missing_questions"] == 3
+
+
+def test_failed_rollouts_leave_groups_of_different_sizes(make):
+    buffer = make(("a", [1, 0, 0, 0]), ("b", [1]), ("c", [0, 1]), advantage="dr_grpo")
+    batch, metrics = buffer.sample(1, "train", 3)
+    found = {key: buffer.queue.rows[key]["sample_advantage"].item() for key in batch.keys}
+    assert found == {"a_0_0": 0.75, "a_1_0": -0.25, "a_2_0": -0.25, "a_3_0": -0.25, "c_0_0": -0.5, "c_1_0": 0.5}
+    assert "rlvr/pass@1" not in metrics
+
+
+def test_tokens_that_end_a_response():
+    tokenizer = SimpleNamespace(eos_token_id=5)
+    assert stop_tokens(tokenizer, None) == {5}
+    assert stop_tokens(tokenizer, SimpleNamespace(eos_token_id=7)) == {5, 7}
+    assert stop_tokens(tokenizer, SimpleNamespace(eos_token_id=[5, 8])) == {5, 8}
+    assert stop_tokens(SimpleNamespace(eos_token_id=None), SimpleNamespace(eos_token_id=None)) == frozenset()

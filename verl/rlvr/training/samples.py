@@ -1,0 +1,94 @@
+"""What the samples of a batch are: question, reward, and of what kind the incorrect ones are; read from TransferQueue."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import transfer_queue as tq
+from transfer_queue import KVBatchMeta
+
+from rlvr.methods import Batch, make_batch
+from rlvr.methods.incorrect import incorrect_kinds
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All lists have one entry a sample.
+
+    Attributes:
+        keys: ``{question id}_{session}_{index}``.
+        tags: what TransferQueue's meta server knows, such as ``response_len``.
+        rewards: 0 or 1.
+        kinds: what an incorrect sample is; None of a correct one.
+        said: what the reward function said.
+    """
+
+    keys: list[str]
+    tags: list[dict[str, Any]]
+    rewards: list[float]
+    kinds: list[str | None]
+    said: list[dict[str, Any]]
+
+    @property
+    def question_ids(self) -> list[str]:
+        return [key.rsplit("_", 2)[0] for key in self.keys]
+
+    @property
+    def correct(self) -> list[bool]:
+        return [reward == 1 for reward in self.rewards]
+
+    def batch(self, step: int) -> Batch:
+        """As methods see them."""
+        return make_batch(self.rewards, self.question_ids, step)
+
+    def where(self, mask: torch.Tensor) -> "Samples":
+        """Those at which ``mask`` (samples,) is true."""
+        rows = mask.nonzero()[:, 0].tolist()
+        return replace(self, **{name: [values[row] for row in rows] for name, values in vars(self).items()})
+
+    def __add__(self, others: "Samples") -> "Samples":
+        return replace(self, **{name: values + vars(others)[name] for name, values in vars(self).items()})
+
+
+def read_samples(batch: KVBatchMeta, max_response_length: int, stop_tokens: frozenset[int]) -> Samples:
+    """The samples of a batch, in its order.
+
+    Raises:
+        ValueError: if a reward is neither 0 nor 1, or a reward function names an unknown kind; names the data source.
+    """
+    fields = ["rm_scores", "data_source", "extra_fields"]
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    rewards = [row.sum().item() for row in data["rm_scores"].unbind()]
+    said = [getattr(row, "data", row).get("reward_extra_info", {}) for row in data["extra_fields"]]
+    for row, reward in enumerate(rewards):
+        if reward not in (0.0, 1.0):
+            source = list(data["data_source"])[row]
+            raise ValueError(f"data source {source!r}: a verifiable reward is 0 or 1, got {reward}")
+    truncated = read_truncated(batch, max_response_length, stop_tokens)
+    kinds = incorrect_kinds([reward == 1 for reward in rewards], [one.get("kind") for one in said], truncated)
+    return Samples(list(batch.keys), list(batch.tags), rewards, kinds, said)
+
+
+def read_truncated(batch: KVBatchMeta, max_response_length: int, stop_tokens: frozenset[int]) -> list[bool]:
+    """Whether each response was cut: as long as it may be, and its last token ends nothing."""
+    full = [key for key, tag in zip(batch.keys, batch.tags) if tag["response_len"] >= max_response_length]
+    if not full:
+        return [False] * len(batch.keys)
+    responses = tq.kv_batch_get(keys=full, partition_id=batch.partition_id, select_fields=["responses"])["responses"]
+    cut = {key for key, row in zip(full, responses.unbind()) if int(row[-1]) not in stop_tokens}
+    return [key in cut for key in batch.keys]
+
+
+def stop_tokens(tokenizer: Any, generation_config: Any) -> frozenset[int]:
+    """The tokens that end a response: the tokenizer's, and those of the model's generation_config.json."""
+    ends = getattr(generation_config, "eos_token_id", None)
+    return frozenset(ends if isinstance(ends, Iterable) else {ends} - {None}) | ({tokenizer.eos_token_id} - {None})
+
+
+def grader_failures(said: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """How many answers the grader, not the model, failed on; nothing where the reward function does not say."""
+    kinds = ("timeout", "error")
+    return {
+        f"rlvr/grader_{kind}s": sum(float(one[kind]) for one in said) for kind in kinds if all(kind in s for s in said)
+    }
