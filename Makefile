@@ -53,14 +53,16 @@ bench: install
 	.venv/bin/python -m rlvr.tiny
 	.venv/bin/python tests/bench/bench_evaluation.py engine
 
-## make bench-step   a training step beside upstream's managers and TRL (SIZES=16x4,128x8,512x8 ROUNDS=2 CONTENDERS=ours,trl)
-SIZES ?= 16x4,128x8
+## make bench-step   a training step beside upstream's managers and TRL (MODEL=smollm2-135m SIZES=16x4,512x8 ROUNDS=2 CONTENDERS=ours,trl)
+MODEL ?= tiny
+SIZES ?= $(if $(filter tiny,$(MODEL)),16x4$(comma)128x8,8x8)
 ROUNDS ?= 2
-CONTENDERS ?= ours,ours-per-core,upstream,upstream-per-core,trl,bare
+CONTENDERS ?= $(if $(filter tiny,$(MODEL)),ours$(comma)ours-per-core$(comma)upstream$(comma)upstream-per-core$(comma)trl$(comma)bare,ours$(comma)trl$(comma)bare)
+comma := ,
 bench-step: install
 	bash scripts/install_trl.sh
-	.venv/bin/python -m rlvr.tiny
-	.venv/bin/python tests/bench/bench_step.py step --sizes $(SIZES) --rounds $(ROUNDS) --contenders $(CONTENDERS)
+	$(if $(filter tiny,$(MODEL)),.venv/bin/python -m rlvr.tiny,scripts/prepare_smollm2)
+	.venv/bin/python tests/bench/bench_step.py step --model $(MODEL) --sizes $(SIZES) --rounds $(ROUNDS) --contenders $(CONTENDERS)
 
 ## make lint           ruff (format and rules) and mypy
 lint: install

@@ -37,12 +37,12 @@ def main(cell: dict[str, Any]) -> None:
         encode(tokenizer, record, cell["template"]) for record in pd.read_parquet(cell["data"]).to_dict("records")
     ]
     asked = cycle(prompts)
-    engine = LLM(cell["model"], dtype="float32", enforce_eager=True, max_model_len=128, max_num_seqs=256)
+    engine = LLM(cell["model"], dtype="float32", enforce_eager=True, max_model_len=320, max_num_seqs=256)
     sampling = SamplingParams(
         n=cell["n"], max_tokens=cell["response"], ignore_eos=True, temperature=1.0, detokenize=False
     )
     model = AutoModelForCausalLM.from_pretrained(cell["model"], dtype=torch.float32, attn_implementation="sdpa")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-5, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=cell["learning_rate"], weight_decay=0.01)
     for step in range(1, cell["steps"] + 1):
         begun = time.perf_counter()
         questions = list(islice(asked, cell["prompts"]))

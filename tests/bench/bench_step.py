@@ -1,12 +1,13 @@
 """A training step, phase by phase: upstream verl's own managers, this project, and TRL's ``GRPOTrainer``, on the same work.
 
     make bench-step                                                         sizes 16x4 and 128x8, all contenders
+    make bench-step MODEL=smollm2-135m                                      a real vocabulary: size 8x8, ours, trl and bare
     python tests/bench/bench_step.py step --sizes 16x4,128x8,512x8 --contenders ours,trl --rounds 2 --steps 4
     python tests/bench/bench_step.py same --steps 10                        do the metrics agree with upstream's processes?
     python tests/bench/bench_step.py kept --shares 0.1,0.5,0.9,1 --size 128x8     old log-probs and update against the kept share
 
-GRPO without KL on the tiny model: the same prompts, 32 tokens an answer whatever it says, float32, AdamW at 3e-5, one update a
-step, the same reward. The contenders take turns; each run is a process tree of its own, of which the wall time, the processor
+GRPO without KL on the tiny model or SmolLM2: the same prompts, 32 or 45 tokens an answer whatever it says, float32, AdamW at
+3e-5, one update a step, the same reward. The contenders take turns; each run is a process tree of its own, of which the wall time, the processor
 time and the peak memory (sum of the proportional set sizes) are taken. The first step of a run is counted as its start, not as a
 step. A run that is there already (``OUTPUT/cells``) is not made again, so an interrupted benchmark goes on; other sizes or
 rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, or ``kept.json``.
@@ -21,6 +22,7 @@ Deliberately left out: quality, GPUs.
 """
 
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -31,8 +33,9 @@ from pathlib import Path
 from typing import Any
 
 import fire
+import pandas as pd
 from rich.table import Table
-from step_contenders import CONTENDERS, MODEL, ROOT, TRL_PYTHON, Cell, make_command
+from step_contenders import CONTENDERS, ROOT, TRL_PYTHON, WORKS, Cell, make_command
 from step_results import console, phase, plot, show, summarise
 from step_watch import Watch
 
@@ -47,16 +50,17 @@ def step(
     rounds: int = 2,
     steps: int = 4,
     output: str = "runs/bench-step",
+    model: str = "tiny",
 ) -> None:
     """Time of a step and its phases, start to first step, processor time and memory."""
     names = listed(contenders)
-    folder = prepare(output, names)
+    folder = prepare(output, names, model)
     cells = []
     for number in range(rounds):
         for size in listed(sizes):
             prompts, n = map(int, size.split("x"))
             turn = names if number % 2 == 0 else names[::-1]
-            cells += [Cell(name, prompts, n, steps, number) for name in turn]
+            cells += [Cell(name, prompts, n, steps, number, model=model) for name in turn]
     results = run_all(cells, folder)
     summary = summarise(results)
     (folder / "step.json").write_text(json.dumps({"summary": summary, "runs": results}, indent=1))
@@ -117,7 +121,7 @@ def listed(value: Any) -> list[str]:
     return [str(item) for item in items]
 
 
-def prepare(output: str, contenders: list[str]) -> Path:
+def prepare(output: str, contenders: list[str], model: str = "tiny") -> Path:
     """The folder of the results.
 
     Raises:
@@ -126,13 +130,37 @@ def prepare(output: str, contenders: list[str]) -> Path:
     unknown = set(contenders) - {*CONTENDERS}
     if unknown:
         sys.exit(f"unknown contender {', '.join(sorted(unknown))}: choose from {', '.join(CONTENDERS)}")
-    if not (ROOT / MODEL / "config.json").is_file():
-        sys.exit(f"{MODEL} is not there: make it with `python -m rlvr.tiny`")
+    if model not in WORKS:
+        sys.exit(f"unknown model {model}: choose from {', '.join(WORKS)}")
+    work = WORKS[model]
+    if not (ROOT / work.model / "config.json").is_file():
+        sys.exit(f"{work.model} is not there: make it with `{work.made_with}`")
     if "trl" in contenders and not TRL_PYTHON.is_file():
         sys.exit("TRL is not installed: `bash scripts/install_trl.sh` (`make bench-step` does it)")
     folder = ROOT / output
     (folder / "cells").mkdir(parents=True, exist_ok=True)
+    if model != "tiny":
+        sums(ROOT / work.data)
     return folder
+
+
+def sums(file: Path, questions: int = 256) -> None:
+    """Questions for a language model: sums of three numbers."""
+    draw = random.Random(0)
+    rows = []
+    for index in range(questions):
+        numbers = [draw.randrange(10, 100) for _ in range(3)]
+        text = f"What is {' + '.join(map(str, numbers))}?"
+        rows.append(
+            {
+                "data_source": "bench/sums",
+                "prompt": [{"role": "user", "content": text}],
+                "reward_model": {"ground_truth": {"question": text, "target": str(sum(numbers))}, "style": "rule"},
+                "extra_info": {"index": index},
+            }
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(file)
 
 
 def run_all(cells: list[Cell], folder: Path) -> list[dict[str, Any]]:

@@ -9,11 +9,30 @@ from pathlib import Path
 from rlvr.prompts import chat_template
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MODEL, DATA = "data/tiny/model", "data/tiny/tune.parquet"  # 512 questions; train has fewer
-RESPONSE = 32  # tokens of every answer
 TRL_PYTHON = ROOT / ".venv-trl" / "bin" / "python"
+LEARNING_RATE = 3e-5
 PER_CORE = "-per-core"  # a contender with a training worker and a rollout replica on every core
 CONTENDERS = ("ours", f"ours{PER_CORE}", "upstream", f"upstream{PER_CORE}", "trl", "bare")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all contenders work on; every answer has ``response`` tokens, whatever it says."""
+
+    model: str
+    data: str
+    template: str
+    response: int
+    made_with: str
+
+
+WORKS = {
+    # 512 questions; train has fewer
+    "tiny": Work("data/tiny/model", "data/tiny/tune.parquet", "countdown", 32, "python -m rlvr.tiny"),
+    "smollm2-135m": Work(
+        "data/smollm2-135m/model", "runs/bench-step/sums.parquet", "smollm2", 45, "scripts/prepare_smollm2"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,11 @@ class Cell:
     round: int
     kept: float | None = None
     likeliest: bool = False
+    model: str = "tiny"
+
+    @property
+    def work(self) -> Work:
+        return WORKS[self.model]
 
     @property
     def size(self) -> str:
@@ -36,7 +60,8 @@ class Cell:
     def name(self) -> str:
         kept = "" if self.kept is None else f"-kept{self.kept:g}"
         kept += "-likeliest" if self.likeliest else ""
-        return f"{self.size}-{self.contender}{kept}-steps{self.steps}-round{self.round}"
+        model = "" if self.model == "tiny" else f"{self.model}-"
+        return f"{model}{self.size}-{self.contender}{kept}-steps{self.steps}-round{self.round}"
 
 
 def make_command(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
@@ -52,12 +77,14 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
     """With this project's managers or upstream's."""
     method = "grpo" if cell.kept is None else "psr_nsr"
     settings = {
-        "base_model": "tiny",
+        "base_model": cell.model,
         "machine": "cpu",
-        "data.train_files": DATA,
+        "data.train_files": cell.work.data,
+        "data.val_files": cell.work.data,
         "data.train_batch_size": cell.prompts,
-        "data.max_response_length": RESPONSE,
-        "actor_rollout_ref.model.path": MODEL,
+        "data.max_response_length": cell.work.response,
+        "actor_rollout_ref.model.path": cell.work.model,
+        "actor_rollout_ref.actor.optim.lr": LEARNING_RATE,
         "actor_rollout_ref.actor.ppo_mini_batch_size": cell.prompts,
         "actor_rollout_ref.actor.entropy_coeff": 0,
         "actor_rollout_ref.actor.use_kl_loss": "false",
@@ -112,12 +139,13 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
 
 def plain(python: Path, script: str, cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, str]]:
     description = {
-        "model": MODEL,
-        "data": DATA,
-        "template": chat_template("countdown"),
+        "model": cell.work.model,
+        "data": cell.work.data,
+        "template": chat_template(cell.work.template),
         "prompts": cell.prompts,
         "n": cell.n,
-        "response": RESPONSE,
+        "response": cell.work.response,
+        "learning_rate": LEARNING_RATE,
         "steps": cell.steps,
         "log": str(steps),
         "folder": str(folder / "output"),

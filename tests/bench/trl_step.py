@@ -82,7 +82,7 @@ def main() -> None:
         epsilon=0.2,
         loss_type="dapo",  # token-mean, as verl's
         scale_rewards="group",
-        learning_rate=3e-5,
+        learning_rate=cell["learning_rate"],
         lr_scheduler_type="constant",
         weight_decay=0.01,
         max_grad_norm=1.0,
