@@ -1,15 +1,18 @@
-"""Two figures of the evaluation, each side by side in one run.
+"""Three figures of the evaluation, each side by side in one run.
 
     python tests/bench/bench_evaluation.py engine [--model data/tiny/model --datasets data/tiny/test.parquet]
+    python tests/bench/bench_evaluation.py sampler [--model data/smollm2-135m/model --top_p 0.95]
     python tests/bench/bench_evaluation.py metrics [--questions 500 --samples 256] [--reference calculate_metrics.py]
 
 ``engine``: the same requests through bare ``LLM.generate`` and through the whole evaluation, after an engine has started and
-is warm, in turn; the ratio should be at most 1.15. ``metrics``: time and memory of ``calculate_metrics`` on a file of that
-size, and of the paper's own script where ``--reference`` says it lies (it wants 256 samples). Deliberately left out: the
-start of the engine, and quality.
+is warm, in turn; the ratio should be at most 1.15. ``sampler``: tokens a second of a model with a real vocabulary, with vLLM's
+sampler for the CPU and with this project's, in turn. ``metrics``: time and memory of ``calculate_metrics`` on a file of that
+size, and of the paper's own script where ``--reference`` says it lies (it wants 256 samples). Deliberately left out: the start
+of the engine, and quality.
 """
 
 import json
+import os
 import random
 import resource
 import statistics
@@ -63,6 +66,54 @@ def engine(
         print(f"{name}: {ours:.2f} s / {bare:.2f} s = {ours / bare:.3f}")
 
 
+def sampler(
+    model: str = "data/smollm2-135m/model",
+    template: str = "smollm2",
+    sequences: int = 256,
+    tokens: int = 64,
+    top_p: float = 0.95,
+    rounds: int = 2,
+) -> None:
+    """Tokens a second of the evaluation's engine, ``sequences`` at once, each in a process of its own."""
+    program = [sys.executable, __file__, "decode", model, template, str(sequences), str(tokens), str(top_p)]
+    environments = {"vLLM's sampler": {"VLLM_PLUGINS": "none"}, "rlvr.cpu.sampling": {}}
+    speeds: dict[str, list[float]] = {name: [] for name in environments}
+    for number in range(rounds):
+        for name in environments if number % 2 == 0 else reversed(environments):
+            result = subprocess.run(
+                program, env=os.environ | environments[name], check=True, stdout=subprocess.PIPE, text=True
+            )
+            found = json.loads(result.stdout.splitlines()[-1])
+            speeds[name].append(found["tokens"] / found["seconds"])
+            print(
+                f"{name:<18}{found['tokens']} tokens in {found['seconds']:.1f} s: {speeds[name][-1]:.0f} a second",
+                flush=True,
+            )
+    before, after = (statistics.median(one) for one in speeds.values())
+    print(f"medians: {after:.0f} / {before:.0f} tokens a second = {after / before:.2f}")
+
+
+def decode(model: str, template: str, sequences: int, tokens: int, top_p: float) -> None:
+    """One side of ``sampler``: prints the tokens and seconds of one batch, after a short one that warms up."""
+    from passk.engine import EngineSettings, VllmEngine
+    from passk.presets import Sampling
+    from rlvr.prompts import render
+
+    sampling = Sampling(template, tokens, num_generation=8, temperature=0.6, top_p=top_p)
+    engine = VllmEngine(EngineSettings(model, "float32", sampling, seed=0, kv_cache_gib=2))
+    engine.params.ignore_eos = True  # the same work for both
+    counts = []
+    for questions in (1, sequences // 8):
+        started = time.perf_counter()
+        for key in range(questions):
+            engine.add(key, render(template, f"What is {key + 17} + {3 * key + 12} + {7 * key + 5}?"))
+        total = 0
+        while engine.unfinished:
+            total += sum(one.tokens for answers in engine.step() for one in answers.generations)
+        counts.append({"tokens": total, "seconds": time.perf_counter() - started})
+    print(json.dumps(counts[-1]))
+
+
 def _bare_generate(warm, prompts: list[str]) -> None:
     ids = [warm.llm.get_tokenizer().encode(prompt, add_special_tokens=False) for prompt in prompts]
     outputs = warm.llm.generate([{"prompt_token_ids": one} for one in ids], warm.params, use_tqdm=True)
@@ -112,4 +163,4 @@ def _write(path: Path, questions: int, samples: int) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire({"engine": engine, "metrics": metrics})
+    fire.Fire({"engine": engine, "sampler": sampler, "decode": decode, "metrics": metrics})

@@ -7,10 +7,10 @@
     python tests/bench/bench_step.py kept --shares 0.1,0.5,0.9,1 --size 128x8     old log-probs and update against the kept share
 
 GRPO without KL on the tiny model or SmolLM2: the same prompts, 32 or 45 tokens an answer whatever it says, float32, AdamW at
-3e-5, one update a step, the same reward. The contenders take turns; each run is a process tree of its own, of which the wall time, the processor
-time and the peak memory (sum of the proportional set sizes) are taken. The first step of a run is counted as its start, not as a
-step. A run that is there already (``OUTPUT/cells``) is not made again, so an interrupted benchmark goes on; other sizes or
-rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, or ``kept.json``.
+3e-5, one update a step, the same reward. The contenders take turns; each run is a process tree of its own, of which the wall
+time, the processor time and the peak memory (sum of the proportional set sizes) are taken. The first step of a run is counted as
+its start, not as a step. A run that is there already (``OUTPUT/cells``) is not made again, so an interrupted benchmark goes on;
+other sizes or rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, or ``kept.json``.
 
 ``OMP_NUM_THREADS`` in the environment holds for every contender; without it each has its own default.
 
