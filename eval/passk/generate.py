@@ -12,6 +12,7 @@ choosing settings by looking at the model.
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -331,4 +332,8 @@ if __name__ == "__main__":
     # programs spinning takes ten times as long. And vLLM binds its memory to this node and warns that it does.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    fire.Fire(evaluate)
+    try:
+        fire.Fire(evaluate)
+    except KeyboardInterrupt:
+        print("\nstopped: the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import pytest
 
@@ -55,7 +56,13 @@ def test_killed_continued_and_reported(tiny, tmp_path):
     )
     assert refused.returncode == 1 and "temperature: stored 1.0, now 0.5" in refused.stderr
 
-    subprocess.run(command(tiny / "model", tmp_path), cwd=ROOT, env=environment, check=True)
+    goes_on = command(tiny / "model", tmp_path)
+    said = subprocess.run(goes_on, cwd=ROOT, env=environment, check=True, text=True, stdout=PIPE, stderr=STDOUT).stdout
+    bar = said[said.index("evaluating:") :].replace("\r", "\n").splitlines()
+    assert all(line.startswith(("evaluating:", str(path))) for line in filter(None, bar)), (
+        "nothing cuts through the bar"
+    )
+    assert json.loads(path.with_suffix(".manifest.json").read_text())["settings"]["dtype"] == "float32"
     samples = list(read_lines(path))
     assert sorted((one["question_id"], one["generation_id"]) for one in samples) == [
         (question, generation) for question in range(QUESTIONS) for generation in range(SAMPLES)

@@ -9,6 +9,7 @@ every time on the same machine. An output that exists is left alone.
 import argparse
 import json
 import shutil
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -68,4 +69,8 @@ def frame(questions: list[Question], split: str) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\nstopped: the tiny model is made anew the next time", file=sys.stderr)
+        sys.exit(130)
