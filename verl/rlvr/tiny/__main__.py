@@ -1,4 +1,4 @@
-"""Make the tiny model and its data: ``python -m rlvr.tiny [--output DIR]``; little more than a minute on one core.
+"""Make the tiny model and its data: ``python -m rlvr.tiny [--output DIR]``; little more than a minute on two cores.
 
 Writes ``model/`` (a Hugging Face folder), ``train.parquet``, ``test.parquet`` (held out) and ``tune.parquet`` (held out too, for
 choosing settings) in the layout of the real data sets (``prompt``, ``data_source``, ``reward_model``, ``extra_info``). They and the
