@@ -155,7 +155,7 @@ def _clear(value: Statistic) -> str:
     return "   (the interval contains 0)" if value.low <= 0 <= value.high else ""
 
 
-def _ks(text: str) -> tuple[int, ...]:
+def parse_ks(text: str) -> tuple[int, ...]:
     try:
         ks = tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
@@ -170,7 +170,7 @@ def _arguments() -> argparse.Namespace:
         prog="calculate_metrics", description="pass@k, maj@k and accuracy of stored samples, with 95 % intervals."
     )
     parser.add_argument("--file_path", nargs="+", type=Path, required=True, help="JSON lines, one sample each")
-    parser.add_argument("--k", type=_ks, help="like 1,8,64; default: 1, 2, 4, … up to the samples of a question")
+    parser.add_argument("--k", type=parse_ks, help="like 1,8,64; default: 1, 2, 4, … up to the samples of a question")
     parser.add_argument(
         "--majority", action="store_true", help="also maj@k, the majority vote: some milliseconds a question"
     )

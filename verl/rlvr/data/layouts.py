@@ -85,6 +85,9 @@ def read_layout(record: Any) -> Raw:
         raw = layout.read(record)
         if raw is not None:
             return raw
+    raw = _without_a_gold(record)
+    if raw is not None:
+        return raw
     raise _nothing_fits(record)
 
 
@@ -159,6 +162,16 @@ def _solved(record: Any) -> Raw | None:
     if question is None or solution is None:
         return None
     return Raw(_with_choices(keys, question), _only_boxed(keys[solution]), solution, keys.get("data_source"))
+
+
+def _without_a_gold(record: Any) -> Raw | None:
+    """A question whose gold is there and empty: of a few of them a file is warned, not refused."""
+    keys = _lower(record)
+    question = _first(keys, QUESTION)
+    gold = next((key for key in (*ANSWER, *SOLUTION) if key in keys), None)
+    if question is None or gold is None:
+        return None
+    return Raw(keys[question], keys[gold], gold, keys.get("data_source"))
 
 
 def _only_boxed(solution: Any) -> Any:

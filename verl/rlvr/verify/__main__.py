@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rlvr.records import DataError, read_lines
 from rlvr.verify.extract import extract
 from rlvr.verify.policy import EXTRACTIONS, TASTES, Policy
 from rlvr.verify.reasoning_gym import SOURCE, TaskVerifier, problem_with
@@ -37,8 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     policy = Policy(tuple(filter(None, options.extraction.split(","))), tuple(filter(None, options.accept.split(","))))
     verifier = Verifier(policy, options.workers, options.deadline)
     tasks = TaskVerifier(policy, options.workers, options.deadline)
-    with open(options.input, "rb") as lines:
-        total = sum(1 for _ in lines)
+    try:
+        total = sum(1 for _ in read_lines(options.input))
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CODE
     counts = {"graded": 0, "correct": 0, "timeouts": 0, "errors": 0}
     lines_read = _Lines(options.input, verifier)
     try:
@@ -92,13 +96,15 @@ class _Lines:
         self.problem: str | None = None
 
     def __iter__(self) -> Iterator[_Line]:
-        with open(self.file, "rb") as lines:
-            for number, line in enumerate(lines, start=1):
+        try:
+            for line in read_lines(self.file):
                 try:
-                    yield self.read(line)
+                    yield self.read(line.text)
                 except MalformedLine as error:
-                    self.problem = f"{self.file}, line {number}: {error}"
+                    self.problem = f"{self.file}, line {line.number}: {error}"
                     return
+        except DataError as error:  # a gzip file that is cut off
+            self.problem = str(error)
 
     def read(self, line: bytes) -> _Line:
         try:

@@ -246,7 +246,7 @@ def _gold(truth: Any) -> str | list[str] | Verdict:
     return found[0] if len(found) == 1 else list(found)
 
 
-NO_GOLD = Verdict(False, layer="gold")
+NO_GOLD = Verdict(False, error="error: no gold answer", layer="gold")
 
 
 def _check_task(data_source: str) -> None:

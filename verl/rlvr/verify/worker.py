@@ -23,7 +23,11 @@ from typing import Any, TextIO
 
 from rlvr.verify.verdict import TIMEOUT
 
-WORK = {"mathematics": "rlvr.verify.mathematics", "reasoning_gym": "rlvr.verify.scorer"}
+WORK = {
+    "mathematics": "rlvr.verify.mathematics",
+    "reasoning_gym": "rlvr.verify.scorer",
+    "math_verify": "rlvr.verify.mathverify",
+}
 MEMORY = 2 << 30
 GRACE = 0.5  # seconds after which an orphan kills itself
 RECYCLE = 2000  # requests after which a child is replaced: sympy's caches only grow

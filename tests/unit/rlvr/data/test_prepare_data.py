@@ -153,7 +153,7 @@ def test_parquet_works_too_and_is_graded(tmp_path):
         ("[1]", "is a list, but not of turns"),
         ('{"answer": 1}', "misses a question"),
         ('{"problem": "?", "solution": "1"}', "the gold is a solution without a box"),
-        ('{"problem": "?", "answer": ""}', "misses a gold answer"),
+        ('{"problem": "?", "answer": ""}', "the gold is empty"),
         ('{"problem": "?", "answer": "\\frac"}', "a backslash of LaTeX was lost"),
         ('{"problem": "?", "answer": true}', "the gold is True"),
         ('{"problem": "?", "answer": "2}"}', "not right against itself"),
