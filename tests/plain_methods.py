@@ -57,6 +57,7 @@ PLAIN: dict[str, Callable[[Counts, int], float]] = {
     "positive": lambda q, r: float(r),
     "negative": lambda q, r: float(r - 1),
     "weighted": lambda q, r: 0.1 if r else -1.0,
+    "maxrl": lambda q, r: (r - q.p) / q.p if q.c else 0.0,
     "ngrpo": lambda q, r: z_score(q, r, virtual=1),
     "passk_training": passk_training,
     "asymre": lambda q, r: r - 0.1,

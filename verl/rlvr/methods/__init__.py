@@ -15,6 +15,7 @@ import torch
 from rlvr.methods.a_grae import AGRAE
 from rlvr.methods.asymre import AsymRE
 from rlvr.methods.dr_grpo import DrGRPO
+from rlvr.methods.maxrl import MaxRL
 from rlvr.methods.method import Batch, Method
 from rlvr.methods.negative import Negative
 from rlvr.methods.ngrpo import NGRPO
@@ -29,6 +30,7 @@ METHODS: dict[str, type[Method]] = {
     "positive": Positive,
     "negative": Negative,
     "weighted": Weighted,
+    "maxrl": MaxRL,
     "ngrpo": NGRPO,
     "passk_training": PassKTraining,
     "asymre": AsymRE,
