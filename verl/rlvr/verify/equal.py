@@ -24,6 +24,7 @@ from rlvr.verify.verdict import UNREADABLE
 Oracle = Callable[[str, str], bool | None]  # (gold, prediction) → equal? None where it cannot read one
 
 UNEVALUATED = ("\\int", "\\sum", "\\prod", "\\lim", "\\frac{d}", "\\partial", "\\max", "\\min")
+UNSOLVED = re.compile(r"\\(?:gcd|max|min|mod)(?![A-Za-z])|(?:gcd|lcm|max|min)\s*\}?\s*\\?[({]")  # the question again
 COMMAND = re.compile(r"\\[A-Za-z]+")
 # What a second opinion may be asked about: every command means one thing, and no words.
 READABLE = frozenset(
@@ -80,10 +81,11 @@ READABLE = frozenset(
         r"\pm",
     ]
 )
+SYNONYMS = {"doesnotexist": "DNE", "dne": "DNE", "nosolutions": "nosolution", "emptyset": "\\emptyset"}
 WORDLIKE = re.compile(
     r"(?<![A-Za-z\\])(?!sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|mod|pi|(?:d[a-z])+(?![A-Za-z]))[A-Za-z]{2,}"
 )
-OTHER_CHOICE = re.compile(r"\([A-J]\)|(?<![A-Za-z])(?:or|and|not)(?![A-Za-z])")
+OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])(?:[A-J]|or|and|not)(?![A-Za-z])")
 CHOICE = re.compile(
     r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])(?=[).:]|\s*\\text\s*\{\s*[).:]))[).:]?\s*\}?[).:]?(?:\s|~|\\text\s*\{\s*\}|:)*(.*)",
     re.DOTALL,
@@ -153,7 +155,7 @@ class _Comparison:
             (wanted, its_text), (given, text) = choice(gold), choice(found)
             if wanted and given:
                 alike = not its_text or not text or self.equal(read(its_text), read(text))
-                return wanted == given and alike and not OTHER_CHOICE.search(text)
+                return wanted == given and alike
             if (wanted and its_text) or (given and text):
                 gold, found = its_text or gold, text or found
         return self.equal(read(gold), read(found))
@@ -171,6 +173,8 @@ class _Comparison:
             return self.unordered(gold.parts, found.parts)
         if kinds & set(sets.OPERATIONS) and (equal := sets.same_set(gold, found)) is not None:
             return equal
+        if found.kind == "list" and found.parts and gold.kind not in ("list", "set", "tuple", "system"):
+            return all(self.equal(gold, part) for part in found.parts)  # "1/2 or 0.5"
         if gold.kind != found.kind:
             return self.by_taste(gold, found)
         if gold.kind == "leaf":
@@ -181,6 +185,8 @@ class _Comparison:
             return self.relation(gold, found)
         if gold.kind == "congruence":
             return self.congruence(gold, found)
+        if gold.kind == "builder":
+            return gold.text == found.text and self.ordered(gold.parts, found.parts)
         blurred = gold.kind == "tuple" and "bracket_style" in self.accept and {gold.label, found.label} <= {"()", "[]"}
         if gold.kind == "tuple" and gold.text and found.text and canonical(gold.text) != canonical(found.text):
             return False  # P(1, 2) is not Q(1, 2)
@@ -219,6 +225,9 @@ class _Comparison:
             return bool(wanted)
         if wanted in INFINITE or given in INFINITE:
             return INFINITE.get(wanted, 0) == INFINITE.get(given, 0)
+        if UNSOLVED.search(found.text) and not UNSOLVED.search(gold.text):
+            self.unreadable = True
+            return False
         right, left = _parsed(gold.text), _parsed(found.text)
         if right is None or left is None:
             self.unreadable |= left is None
@@ -312,6 +321,7 @@ def _same_text(gold: Shape, found: Shape) -> bool:
         return False
     wanted, given = ("".join(words(s.label if s.kind == "leaf" else s.text).split()) for s in (gold, found))
     # In a text, case is typography; a short bare word may be a product of variables.
+    wanted, given = (SYNONYMS.get(text.lower(), text) for text in (wanted, given))
     upright = gold.label == "upright" or (found.label == "upright" and len(wanted) > 1)
     if upright or (gold.kind == "text" and len(wanted) > 3):
         wanted, given = wanted.lower(), given.lower()
@@ -321,7 +331,7 @@ def _same_text(gold: Shape, found: Shape) -> bool:
 def choice(text: str) -> tuple[str, str]:
     """(letter, its text) of a choice; a lone letter has no text, a text that is no choice no letter."""
     match = CHOICE.fullmatch(text)
-    if match:
+    if match and not OTHER_CHOICE.search(match[3]):
         return match[1] or match[2], match[3].strip()
     letter = re.fullmatch(r"(?:\\text\s*\{\s*)?([A-J])\s*\}?", text)
     return (letter[1], "") if letter else ("", text)

@@ -60,7 +60,7 @@ def gold_answer(ground_truth: Any) -> str:
             answer = _text(ground_truth["target"])
     else:
         text = _text(ground_truth)
-        answer = boxed(text) if COMMAND.search(text) else text
+        answer = boxed(text) if COMMAND.search(text) else phrases.hashes(text) if "\n####" in text else text
     if not answer or not answer.strip():
         raise ValueError(f"no gold answer in {str(ground_truth)[:200]!r}")
     return answer.strip()

@@ -37,7 +37,10 @@ def leaf(text: str) -> Shape:
     """What a text is that nothing separates."""
     base = BASE.fullmatch(text.replace(" ", ""))
     if base and (base[2].isdecimal() or base[2] in NUMERALS) and any(c.isdigit() for c in base[1]):
-        return Shape("base", text=base[1], label=str(int(NUMERALS.get(base[2], base[2]))))
+        radix = str(int(NUMERALS.get(base[2], base[2])))
+        if radix != "10":
+            return Shape("base", text=base[1], label=radix)
+        text = base[1]
     text = MULTIPLIER.sub(lambda match: f" \\cdot 10^{{{MULTIPLES[match[1]]}}}", text.replace(THOUSAND, ""))
     if "(" not in text:  # \\frac{12}{5,525}; a call or a point keeps its commas
         text = THOUSANDS.sub(lambda match: match[1] + match[2].replace(",", ""), text)
@@ -93,4 +96,4 @@ def _is_text(text: str) -> bool:
 def words(text: str) -> str:
     """Letters, digits and inner signs of a text."""
     text = TEXT.sub(r" \1 ", text)
-    return " ".join(re.sub(r"[()\"'.!?{}\[\]]", " ", text).split())
+    return " ".join(re.sub(r"[()\"'{}\[\]]|\.(?!\d)|(?<!\d)!", " ", text).split())

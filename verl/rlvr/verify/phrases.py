@@ -7,6 +7,7 @@ A question, or a sentence that is taken back ("No, wait …"), gives no answer. 
 
 import re
 
+FINAL_TAG = re.compile(r"[<\[](/?)(?:final_)?answer[>\]]", re.IGNORECASE)
 HASHES = re.compile(r"^[ \t]*####(?!#)[ \t]*(\S[^\n]*)", re.MULTILINE)
 COLON = r"\s*(?:\*\*|__)?\s*[:=：]"
 FINAL_ANSWER = re.compile(
@@ -14,8 +15,8 @@ FINAL_ANSWER = re.compile(
     re.IGNORECASE,
 )
 ANSWER_IS = re.compile(
-    r"\banswers?\b(?:[^.\n=:$]{0,40}?\b(?:is|are|equals?)\b(?!\s+(?:to\s+)?(?:not|only|also|asked|given\s+in|in\s+the\s+form)\b)"
-    rf"|{COLON})|答案\s*(?:应?[是为為]|[:：])+",
+    r"(?:\banswers?|\bans)\b(?:[^.\n=:$]{0,40}?\b(?:is|are|equals?|(?:would|will|must|should)\s+be|comes\s+(?:out\s+)?to)\b(?!\s+(?:to\s+)?(?:not|only|also|asked|given\s+in|in\s+the\s+form)\b)"
+    rf"|{COLON})|(?:^|\n)\s*(?:#+\s*|\*\*)(?:the\s+)?answer\s*(?:\*\*)?\s*\n|\b(?:correct\s+)?(?:option|choice)\s+is\b|答案\s*(?:应?[是为為]|[:：])+",
     re.IGNORECASE,
 )
 FILLER = re.compile(
@@ -55,13 +56,13 @@ MAX_TAGS = 20  # empty ones that are skipped
 
 def answer_tag(text: str) -> str | None:
     """The content of the last answer tag that has any; a tag that is never closed was cut off and gives the empty text."""
-    lower = text.lower()
+    text = FINAL_TAG.sub(r"<\1answer>", text)
     end = len(text)
-    if lower.rfind("<answer>") > lower.rfind("</answer>"):
+    if text.rfind("<answer>") > text.rfind("</answer>"):
         return ""
     for _ in range(MAX_TAGS):
-        end = lower.rfind("</answer>", 0, end)
-        start = lower.rfind("<answer>", 0, end) if end >= 0 else -1
+        end = text.rfind("</answer>", 0, end)
+        start = text.rfind("<answer>", 0, end) if end >= 0 else -1
         if start < 0:
             break
         content = text[start + len("<answer>") : end].strip()

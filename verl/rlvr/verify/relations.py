@@ -18,7 +18,7 @@ INDEX = r"(?:_(?:\w|\{[^{}]*\}|\\[A-Za-z]+)|'|\^\{?(?:\*|-1|'+)\}?)*"
 POINTS = r"(?:[A-Z]'?){2,4}"
 SYMBOL = re.compile(
     rf"(?:[A-Za-z]|{GREEK}|\\(?:overline|vec|hat|bar|tilde|widehat|text|mathbb)\s*\{{[^{{}}]*\}}|\\ell){INDEX}"
-    rf"|[a-z]?\\(?:angle|triangle|measuredangle)\{{?[A-Za-z0-9']{{1,4}}\}}?{INDEX}|{POINTS}|\|{POINTS}\||\[{POINTS}\]"
+    rf"|[a-z]?\\(?:angle|triangle|measuredangle)\{{?[A-Za-z0-9']{{1,4}}\}}?{INDEX}|{POINTS}|\|(?:{POINTS}|[A-Z])\||\[{POINTS}\]"
 )
 # f(5), P(X=3), E[X], det(A), f'(x): a letter that is a function's, so that x(x+1) is a product.
 CALL = re.compile(
@@ -26,6 +26,7 @@ CALL = re.compile(
     r"(?:\([^=]*(?:\([^()]*\)[^=]*)*\)|\([^()]*\)|\[[^\[\]]*\])"
 )
 INNER_CALL = re.compile(r"(?<![A-Za-z\\])[fghpqFGHPQTSEDV](?:_\w|'|\^\{-1\})*\([^()=+]*\)")
+OF_ONE = re.compile(r"\\(?:det|dim|deg|text\s*\{\s*(?:rank|tr|lcm)\s*\})\s+[A-Za-z]")
 ANGLE = re.compile(
     rf"\\(?:sin|cos|tan|cot|sec|csc)(?:\^\{{?\d\}}?)?\(?(?:\\angle)?\{{?(?:{POINTS}|[A-Z]'?|{GREEK})\}}?\)?"
 )
@@ -48,12 +49,24 @@ def value_of(relation: Shape, given: bool = True) -> Shape:
         return parts[0]
     if set(signs) != {"="}:
         return relation
+    if len(parts) > 1 and _is_percentage_of(parts[-1], parts[-2]):
+        parts = parts[:-1]
+    if len(parts) == 1:
+        return parts[0]
     *sides, value = parts
     for index, side in enumerate(sides):
         named = (index == 0 and is_name(side)) or (given and _is_quantity(side) and is_constant(value))
         if (not named or _mentions(value, side)) and not _agree(_tree(side), _tree(value)):
             return relation
     return value
+
+
+def _is_percentage_of(percentage: Shape, value: Shape) -> bool:
+    """50 % after 1/2."""
+    if not (percentage.kind == value.kind == "leaf" and percentage.words.has("percent")) or value.words:
+        return False
+    one, other = _tree(percentage), _tree(value)
+    return one is not None and other is not None and _agree(("div", one, num(100)), other)
 
 
 def is_name(side: Shape) -> bool:
@@ -67,7 +80,7 @@ def is_name(side: Shape) -> bool:
     if side.kind != "leaf":
         return False
     text = canonical(side.label)
-    if any(pattern.fullmatch(text) for pattern in (SYMBOL, CALL, ANGLE)):
+    if any(pattern.fullmatch(text) for pattern in (SYMBOL, CALL, ANGLE)) or OF_ONE.fullmatch(side.label.strip()):
         return True
     return re.search("[A-Z]{2}", text) is not None and SEGMENTS.fullmatch(text) is not None
 
@@ -163,7 +176,7 @@ def same_equation(gold: Shape, found: Shape, scaled: bool) -> bool:
 def as_interval(relation: Shape) -> Shape | None:
     """``1 < x \\le 2`` as (1, 2], ``x > 0`` as (0, ∞); None if it is no range of one variable."""
     parts, signs = list(relation.parts), relation.label.split()
-    if not parts or any(sign not in FLIPPED for sign in signs):
+    if relation.kind != "relation" or not parts or any(sign not in FLIPPED for sign in signs):
         return None
     if signs[0] in (">", "\\ge"):
         parts, signs = parts[::-1], flipped(relation.label).split()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from rlvr.verify.layout import branches, matrix, system
 from rlvr.verify.leaf import THOUSANDS, compound, leaf, words
 from rlvr.verify.normalise import THOUSAND
+from rlvr.verify.relations import as_interval
 from rlvr.verify.tree import MAX_DEPTH, MAX_PARTS, Shape, TooComplex, split, tokens
 from rlvr.verify.units import split_words
 
@@ -18,7 +19,9 @@ SIGNS = re.compile(r"\\[pm][mp](?![A-Za-z])")
 AND = re.compile(
     r"\s*,?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*,?\s*", re.IGNORECASE
 )
-MEMBER = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?\s*\\in\s*(?![A-Za-z])")
+OTHER_TEXT = re.compile(r"\\text\s*\{[^{}]*\}")
+MEMBER = re.compile(r"(?:[A-Za-z](?:_\{?\w+\}?)?|\([A-Za-z](?:\s*,\s*[A-Za-z])+\))\s*\\in\s*(?![A-Za-z])")
+BUILDER = re.compile(r"([A-Za-z])\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?[:|]\s*(.+)")
 RELATION = re.compile(r"\\(?:le|ge|ne|approx|equiv|sim|to|Rightarrow|Leftrightarrow)(?![A-Za-z])|[<>=]=?")
 QUANTITY_IN_TEXT = re.compile(
     r"\\text\s*\{\s*(-?[\d.,]+(?:/\d+)?)((?:\s|(?=[A-Za-z%]))[^{}]*)?\}((?:\s*\^\s*\{?-?\d\}?)?)"
@@ -69,7 +72,7 @@ def read(text: str, depth: int = 0) -> Shape:
         return congruence
     if quantities := compound(text):
         return quantities
-    stripped = AND.sub(", ", text) if "and" in text.lower() or "or" in text.lower() else text
+    stripped = _commas(text) if "and" in text.lower() or "or" in text.lower() else text
     if depth == 0 or "\\text" not in stripped:
         stripped = MEMBER.sub("", stripped, count=1) if MEMBER.match(stripped) else stripped
     if stripped is not text and (groups := _groups(text, depth)):
@@ -97,6 +100,17 @@ def read(text: str, depth: int = 0) -> Shape:
     if around and not around.other and rest[:1] in ("(", "[", "\\") and (bracketed := _bracketed(rest, depth)):
         return bracketed
     return leaf(stripped)
+
+
+def _commas(text: str) -> str:
+    """With a comma for "and" and "or", but not where they are part of a text: ``\\text{ cm or inches}``."""
+    parts: list[str] = []
+    position = 0
+    for other in OTHER_TEXT.finditer(text):
+        if not AND.fullmatch(other[0]):
+            parts += [AND.sub(", ", text[position : other.start()]), other[0]]
+            position = other.end()
+    return "".join([*parts, AND.sub(", ", text[position:])])
 
 
 def _layout(text: str, depth: int) -> Shape | None:
@@ -202,6 +216,9 @@ def _bracketed(text: str, depth: int) -> Shape | None:
         return None
     inner = text[len(opening) : -len(closing)].strip()
     if opening == "\\{":
+        builder = BUILDER.fullmatch(inner) if closing == "\\}" else None
+        if builder and (condition := read(builder[2], depth + 1)).kind in ("relation", "list"):
+            return as_interval(condition) or Shape("builder", text=builder[1], parts=(condition,))
         if closing != "\\}" or "|" in inner or "\\}" in inner or not inner:
             return Shape("leaf", text=text)
         return Shape("set", parts=_read_all(split(inner, (",", ";")), depth))
@@ -253,7 +270,7 @@ def _relation(text: str, depth: int) -> Shape | None:
 
 def expand_signs(shape: Shape) -> Shape:
     """``1 \\pm x`` as the list of both; inside a list, as two more of its items."""
-    if shape.kind == "leaf" and ("\\pm" in shape.text or "\\mp" in shape.text):
+    if shape.kind == "leaf" and SIGNS.search(shape.text):
         return Shape("list", parts=_both_signs(shape))
     if shape.kind in ("list", "set"):
         parts = [item for part in shape.parts for item in (_both_signs(part) if part.kind == "leaf" else (part,))]

@@ -19,8 +19,8 @@ class Shape:
 
     Attributes:
         kind: ``leaf``, ``text``, ``base``, ``tuple``, ``matrix``, ``relation``, ``congruence`` (residue, modulus), ``branch``
-            (value, condition), ``difference`` (of sets), ``system`` (x = 5, y = 2), and without order ``list``, ``set``, ``union``,
-            ``intersection``, ``cases``.
+            (value, condition), ``difference`` (of sets), ``builder`` ({x | condition}), ``system`` (x = 5, y = 2), and without
+            order ``list``, ``set``, ``union``, ``intersection``, ``cases``.
         label: brackets of a tuple, ``rows×columns`` of a matrix, the signs of a relation, the base of a number, a leaf with its
             words, ``upright`` for a ``\\text``.
         parts: the nodes inside.

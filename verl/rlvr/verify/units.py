@@ -32,7 +32,7 @@ AFTER = {"squared": 2, "cubed": 3}
 DEGREE = r"\^\s*\{?\s*\\circ\s*\}?"
 SIGN = r"\\%|%|\\(?:dollar|euro|pounds|cents|yen|rupee|won|Omega|AA)(?![A-Za-z])"
 WORD = r"(?<![A-Za-z\\])(?:[A-Za-z]{2,}\.?|[\u4e00-\u9fff]+)"
-START = re.compile(rf"\\text\s*\{{|{DEGREE}|{SIGN}|\\mu(?=\s*\\text)|{WORD}")
+START = re.compile(rf"\(?\\text\s*\{{|{DEGREE}|{SIGN}|\\mu(?=\s*\\text)|{WORD}")
 TAIL = re.compile(
     rf"(?:\\text\s*\{{[^{{}}]*\}}|{DEGREE}|{SIGN}|\\mu|{WORD}|\^\s*(?:\{{\s*-?\d\s*\}}|-?\d)|/|\\cdot|\\times|[.,()\s]"
     r"|(?<=[\s}/])[A-Za-z](?![A-Za-z]))*"
@@ -110,10 +110,10 @@ def _tail(text: str) -> int | None:
         token, start = match[0], match.start()
         if token.startswith("^") and TRIGONOMETRY.search(text):
             return None
-        if token.startswith("\\text") and (
-            (inside := TEXT.match(text, start)) is None or inside[1].strip() in MATH_WORDS
-        ):
-            continue
+        if "\\text" in token:
+            inside = TEXT.match(text, text.index("\\", start))
+            if inside is None or inside[1].strip() in MATH_WORDS:
+                continue
         if token[0].isalpha() and not _is_word(token.rstrip("."), glued=text[start - 1 : start].isalnum()):
             continue
         return start if TAIL.fullmatch(text, start) and _level(text[:start]) == 0 else None
@@ -149,7 +149,7 @@ def classify(text: str, single: bool = True) -> Words:
     units: dict[str, int] = {}
     things: set[str] = set()
     other: list[str] = []
-    sign, before, last, plural = 1, 1, "", False
+    sign, before, last, noun, plural = 1, 1, "", False, False
     for token in TOKEN.findall(text):
         lower = token.lower()
         if token in ("/", "per") or lower == "per":
@@ -174,13 +174,14 @@ def classify(text: str, single: bool = True) -> Words:
             units |= COMPOUND[lower]
         elif singular(lower) in NOUNS or lower in DESCRIPTIONS:
             things.add(singular(lower) if singular(lower) in NOUNS else lower)
+            noun |= lower not in DESCRIPTIONS
             sign = 1
             plural |= singular(lower) in NOUNS and (
                 singular(lower) != lower or lower in INVARIANT or not lower.isascii()
             )
         elif lower not in FILLERS:
             other.append(lower)
-    if things and not (plural or single or units):
+    if things and not (plural or (single and noun) or units):
         other.extend(sorted(things))
     if before != 1:
         other.append("power")

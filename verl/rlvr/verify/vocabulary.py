@@ -81,7 +81,7 @@ METRIC = {
     "ohm": ("ohm ohms", "Ω"),
     "farad": ("farad farads", "F"),
     "coulomb": ("coulomb coulombs", "C"),
-    "kelvin": ("kelvin kelvins", "K"),
+    "kelvin": ("kelvin kelvins", ""),  # 5 K may be five thousand
     "mole": ("mole moles", "mol"),
     "electronvolt": ("electronvolt electronvolts", "eV"),
     "tesla": ("tesla teslas", ""),
