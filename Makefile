@@ -1,5 +1,5 @@
 # make quickstart · make real · make test · make bench · make bench-step · make install · make install-gpu · make lint · make lock · make clean
-PYTHON ?= python3
+# PYTHON=/path/to/python chooses the Python of a new environment; without it one that works is found.
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -10,16 +10,11 @@ help:
 
 ## make install        .venv with the pinned CPU set (verl, torch and vLLM for the CPU); does nothing when done
 install:
-	@bash scripts/install_cpu.sh
+	@bash scripts/install.sh cpu
 
-## make install-gpu    .venv with verl's own pinned GPU extras
-# flash-attn's build imports torch, so torch comes first and the build sees it.
+## make install-gpu    .venv-gpu with verl's own pinned GPU extras
 install-gpu:
-	@if [ -f .venv/.installed ]; then echo ".venv holds the CPU set: remove it first (rm -r .venv)" >&2; exit 2; fi
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install torch==2.11.0 setuptools wheel packaging ninja psutil
-	.venv/bin/python -m pip install --no-build-isolation flash-attn==2.8.3
-	.venv/bin/python -m pip install --editable '.[gpu,test]'
+	@bash scripts/install.sh gpu
 
 ## make quickstart     make a tiny model, train it with NSR, compare pass@k before and after; METHOD=psr|nsr|w_reinforce|grpo|ppo
 quickstart: install
@@ -70,12 +65,11 @@ lint: install
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-## make lock           resolve requirements/cpu.in into cpu.txt anew
+## make lock           resolve requirements/*.in into the locks, keeping versions that still fit; UPGRADE=1 takes the newest
 lock: install
-	.venv/bin/python -m pip install --quiet uv==0.13.9
-	.venv/bin/python scripts/lock_cpu.py
+	.venv/bin/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 ## make clean          remove .venv, caches, the tiny model and all runs
 clean:
-	rm -rf .venv data/tiny runs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .tools data/tiny runs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
