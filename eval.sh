@@ -13,7 +13,7 @@ NUM_GPUS=1
 #   qwen2.5-math, llama   --num_generation=256 --temperature=0.6 --top_p=0.95 --top_k=-1 --max_tokens=4096
 #   qwen3                 --num_generation=64  --temperature=0.7 --top_p=0.8  --top_k=20 --max_tokens=32768
 
-if [ -d .venv ]; then export PATH="$PWD/.venv/bin:$PATH"; fi
+source "$(dirname "$0")/scripts/activate.sh"
 exec python -m passk.generate \
   --model_name="$MODEL_PATH" --datasets="$DATASETS" --split=test --output_dir="$OUTPUT_DIR" \
   --preset="$PRESET" --num_gpus="$NUM_GPUS" --batch_size=1000 --seed=0 "$@"

@@ -1,7 +1,7 @@
 # Launchers source this:   launch --config-name=METHOD base_model=… machine=… [key=value …]
 #   DRY_RUN=1 only checks; NNODES, GPUS_PER_NODE and RAY_ADDRESS are for several nodes: docs/clusters.md
 export TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1
-if [ -d .venv ]; then export PATH="$PWD/.venv/bin:$PATH"; fi
+source scripts/activate.sh
 
 launch() {
     local method=$1 gpus=${GPUS_PER_NODE:-8} settings=() # settings come first, so that key=value may replace them

@@ -18,6 +18,12 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def own_project(language: str) -> str:
+    """The code block of that language in README's section "Use it in your own verl project"."""
+    section = (ROOT / "README.md").read_text().split("## Use it in your own verl project")[1].split("\n## ")[0]
+    return section.split(f"```{language}\n")[1].split("```")[0]
+
+
 @pytest.fixture(scope="session")
 def golden() -> Any:
     """Reads a golden file: outputs of the paper's own functions, kept outside the repository."""

@@ -75,7 +75,9 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     parser.add_argument("overrides", nargs="*")
     known = parser.parse_intermixed_args(arguments)
     with initialize_config_dir(str(known.config_dir.resolve()), version_base=None):
-        return compose(known.config_name, ["hydra.searchpath=[pkg://verl.trainer.config]", *known.overrides])
+        return compose(
+            known.config_name, ["hydra.searchpath=[pkg://verl.trainer.config,pkg://rlvr.configs]", *known.overrides]
+        )
 
 
 def inspect(config: DictConfig) -> Report:

@@ -21,12 +21,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
+import rlvr.configs
 from rlvr import machine
 from rlvr.launch import cpus
 from rlvr.operate.doctor import Finding, Level, exit_code, gpus, host, ray_worker, red, run, software
 
 MARKS: dict[Level, str] = {"green": "✓", "yellow": "!", "red": "✗"}
-CONFIGS = Path(__file__).resolve().parents[4] / "configs"
+CONFIGS = Path(rlvr.configs.__file__).parent
 
 
 def findings(config_name: str, overrides: Sequence[str], with_ray: bool) -> Iterator[Finding]:

@@ -81,7 +81,7 @@ def check_cuda(torch: Import, driver_cuda: tuple[int, int] | None) -> Iterator[F
     """torch's CUDA against the driver's."""
     built = torch.found.get("cuda")
     if not built:
-        yield red("cuda", f"torch {torch.found['version']} is built without CUDA", "make install-gpu in a fresh .venv")
+        yield red("cuda", f"torch {torch.found['version']} is built without CUDA", "make install-gpu")
         return
     needs = tuple(int(part) for part in str(built).split(".")[:2])
     if driver_cuda is not None and needs[0] > driver_cuda[0]:
