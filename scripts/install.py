@@ -37,18 +37,22 @@ NEW = {"pip", "setuptools", "wheel"}  # all that an environment holds right afte
 
 @dataclass(frozen=True)
 class Kind:
-    """One of the environments: its folder, its lock, packages of this repository, the file that names a CPU build of torch."""
+    """One of the environments."""
 
     folder: Path
     lock: Path
-    local: tuple[str, ...] = ()
-    torch: Path | None = None
+    size: str  # of its packages, compressed
+    torch: Path | None = None  # names a CPU build, which is on its own
+    compiled: tuple[str, ...] = ()  # against that torch
+    local: tuple[str, ...] = ()  # packages of this repository beside the main one
 
 
 LOCKS = ROOT / "requirements"
 KINDS = {
-    "cpu": Kind(ROOT / ".venv", LOCKS / "cpu.txt", (f"{ROOT}/packaging/vllm-alias",), LOCKS / "torch-cpu.txt"),
-    "gpu": Kind(ROOT / ".venv-gpu", LOCKS / "gpu.txt"),
+    "cpu": Kind(
+        ROOT / ".venv", LOCKS / "cpu.txt", "1 GB", LOCKS / "torch-cpu.txt", local=(f"{ROOT}/packaging/vllm-alias",)
+    ),
+    "gpu": Kind(ROOT / ".venv-gpu", LOCKS / "gpu.txt", "several GB", compiled=("flash-attn==2.8.3",)),
 }
 
 
@@ -109,7 +113,7 @@ def install(kind: Kind, chosen: str | None, lock: int) -> None:
         candidates = iter([old]) if old else pythons(chosen)
         python, where = with_torch(kind.torch, candidates, installer) if kind.torch else (next(candidates), [])
     print(
-        f"installing into {folder.name} with Python {python.version} and {installer.name} (about 1 GB, unless it is cached)",
+        f"installing into {folder.name} with Python {python.version} and {installer.name} ({kind.size}, unless it is cached)",
         flush=True,
     )
     with timed("environment", spent):
@@ -123,6 +127,10 @@ def install(kind: Kind, chosen: str | None, lock: int) -> None:
             installer.install(folder, ["--requirement", str(kind.torch), *where])
         installer.install(folder, ["--require-hashes", "--requirement", builders(kind.lock)])
         installer.install(folder, ["--require-hashes", "--no-build-isolation", "--requirement", str(kind.lock)])
+    if kind.compiled:
+        print(f"  compiling {', '.join(kind.compiled)}, which takes long; MAX_JOBS bounds the memory", flush=True)
+        with timed("compiling", spent):
+            installer.install(folder, ["--no-build-isolation", *kind.compiled], pip_too=False)
     with timed("this repository", spent):
         installer.install(folder, ["--no-build-isolation", *kind.local, "--editable", str(ROOT)])
     with timed("bytecode", spent):

@@ -25,6 +25,7 @@ NETWORK_WORDS = (
     "dns error",
 )
 SHOWN_DOWNLOAD_MB = 20
+LINE = 200  # characters of an error that is repeated
 
 
 class Failed(RuntimeError):
@@ -152,7 +153,7 @@ class Pip:
     def make(self, folder: Path, python: str) -> None:
         run([python, "-I", "-m", "venv", folder], self.lock)
 
-    def install(self, folder: Path, words: Sequence[str]) -> None:
+    def install(self, folder: Path, words: Sequence[str], pip_too: bool = True) -> None:
         """`pip install` of exactly what is named."""
         python = folder / "bin" / "python"
         if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode:
@@ -202,14 +203,16 @@ class Uv:
     def make(self, folder: Path, python: str) -> None:
         run([self.program, "venv", "--allow-existing", "--python", python, folder], self.pip.lock, **self.environment)
 
-    def install(self, folder: Path, words: Sequence[str]) -> None:
-        """`uv pip install` of exactly what is named; by pip if that fails."""
+    def install(self, folder: Path, words: Sequence[str], pip_too: bool = True) -> None:
+        """`uv pip install` of exactly what is named; by pip if that fails and ``pip_too``."""
         command = [self.program, "pip", "install", "--no-deps", "--python", folder / "bin" / "python"]
         # PyTorch's index is given in place of the configured ones, not beside them
         flags = [] if "--index-url" in words else self.flags
         try:
             run([*command, *flags, *words], self.pip.lock, **self.environment)
         except Failed as failure:
+            if not pip_too:
+                raise
             print(f"  uv: {first_line(str(failure))}\n  pip tries it", flush=True)
             self.pip.install(folder, words)
 
@@ -287,7 +290,7 @@ def first_line(printed: str) -> str:
     """The line that says what went wrong."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "×", "cause"))]
-    return (errors or lines or ["no word"])[0]
+    return (errors or lines or ["no word"])[0].partition(" (from versions:")[0][:LINE]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from packaging import tags
 from packaging.markers import Marker
 from packaging.utils import parse_wheel_filename
 
-NAMES = ("cpu",)
+NAMES = ("cpu", "gpu")
 HERE = Path(__file__).resolve().parent.parent / "requirements"
 PYTHONS = ("3.10", "3.11", "3.12")
 MARKERS = {
