@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlvr.data.audit import inspect
-from rlvr.data.questions import Question, Reading, own_name, survey
+from rlvr.data.questions import Question, Reading, own_name, summary, survey
 from rlvr.records import DataError
 from rlvr.verify.verifiers import OWN, UnknownDataSource
 
@@ -201,6 +201,8 @@ def convert(own: Path, output: Path, data_source: str | None = None, allow_wrong
     if output.resolve() == own.resolve():
         raise DataError("would be overwritten by its own conversion", file=own, remedy="choose another --output")
     reading = survey(own)
+    if reading.errors and not reading.questions:  # another kind of file: one line says it
+        raise summary(reading.errors, len(reading.errors))
     questions = [replace(one, data_source=data_source or one.data_source) for one in reading.questions]
     try:
         audit = inspect(Reading(questions, reading.errors), str(own))
