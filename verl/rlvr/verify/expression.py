@@ -33,7 +33,7 @@ REPEATING = re.compile(
 MIXED = re.compile(
     r"(\d+) ?\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d+) (\d+)/(\d+)(?![\d.])", re.ASCII
 )
-NAMED = re.compile(r"\{([A-Za-z]{1,4})\}|([A-Za-z]{1,4})(?![A-Za-z])")
+NAMED = re.compile(r"\s*\{([A-Za-z]{1,4})\}|([A-Za-z]{1,4})(?![A-Za-z])")
 DEGREES = re.compile(r"\{\s*\\circ\s*\}|\\circ(?![A-Za-z])")
 SUBSCRIPT = re.compile(
     r"_\s*(?:\{([^{}]{1,30})\}|\{\\text\s*\{([^{}]{1,20})\}\}|\\(?:text\s*\{)?([A-Za-z]{1,12})\}?|([A-Za-z0-9]))"
@@ -303,7 +303,7 @@ class _Parser:
         self.position += len(token)
         if name == "pi":
             return ("const", "pi")
-        if name in ("overline", "vec", "hat", "angle") and (named := self.match(NAMED)):
+        if name in ("overline", "bar", "vec", "hat", "tilde", "angle") and (named := self.match(NAMED)):
             return ("sym", f"{name} {named[1] or named[2]}")
         if name == "frac":
             top = self.argument()

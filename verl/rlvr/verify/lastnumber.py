@@ -22,7 +22,9 @@ BETWEEN = re.compile(
 )
 BEFORE = re.compile(
     r"(?:\b(?:not|no|never|about|approximately|around|roughly|nearly|almost|over|under|least|most|than|to|maybe|perhaps|either|half"
-    r"|twice|except|without)|n't)\s*(?:(?:be|equal|equal to|exactly|the|a|of)\s*)*$",
+    r"|twice|except|without"
+    r"|step|case|problem|question|exercise|page|equation|eq|figure|part|line|section|chapter|theorem|lemma)|n't)\.?\s*"
+    r"(?:(?:be|equal|equal to|exactly|the|a|of)\s*)*$",
     re.IGNORECASE,
 )
 AFTER = re.compile(

@@ -44,6 +44,7 @@ FONTS = re.compile(
 )
 TEXTS = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)|mathrm|mbox|hbox|textup|operatorname\*?)\s*(?=\{)")
 POWERS_IN_TEXT = re.compile(r"\\text\s*\{[^{}]*(?:\^\{-?\d\}[^{}]*)+\}")
+NO_WORDS = re.compile(r"\\text\s*\{([^{}A-Za-z\\]*\d[^{}A-Za-z\\]*)\}", re.ASCII)
 UNIT = r"\\text\s*\{[^{}]*\}(?:\s*\^\s*(?:\{-?\d\}|\d))?"
 FRACTION_OF_UNITS = re.compile(rf"\\frac\s*\{{\s*({UNIT})\s*\}}\s*\{{\s*({UNIT})\s*\}}")
 INFINITY = re.compile(r"(?<![A-Za-z\\])(?:infinity|inf|oo)(?![A-Za-z])", re.IGNORECASE)
@@ -69,6 +70,7 @@ def normalise(text: str) -> str:
         text = COMMAND.sub(_named, text)
         text = TEXTS.sub(r"\\text", text)
         text = POWERS_IN_TEXT.sub(lambda match: re.sub(r"\^\{(-?\d)\}", r"^\1", match[0]), text)
+        text = NO_WORDS.sub(r" \1 ", text)
         text = FRACTION_OF_UNITS.sub(r"\1/\2", text)
         text = FONTS.sub("", text)
         text = SURD.sub(_root, text)

@@ -9,13 +9,13 @@ import re
 
 FINAL_TAG = re.compile(r"[<\[](/?)(?:final_)?answer[>\]]", re.IGNORECASE)
 HASHES = re.compile(r"^[ \t]*####(?!#)[ \t]*(\S[^\n]*)", re.MULTILINE)
-COLON = r"\s*(?:\*\*|__)?\s*[:=：]"
+COLON = r"[*_]{0,2}\s*[:=：]"
 FINAL_ANSWER = re.compile(
     rf"\bfinal\s+answers?\b(?:[^.\n=:$]{{0,40}}?\b(?:is|are|equals?|becomes)\b|{COLON}|\s*(?:\*\*|__)?\s*\n)",
     re.IGNORECASE,
 )
 ANSWER_IS = re.compile(
-    r"(?:\banswers?|\bans)\b(?:[^.\n=:$]{0,40}?\b(?:is|are|equals?|(?:would|will|must|should)\s+be|comes\s+(?:out\s+)?to)\b(?!\s+(?:to\s+)?(?:not|only|also|asked|given\s+in|in\s+the\s+form)\b)"
+    r"(?<![A-Za-z])(?:answers?|ans)(?![A-Za-z])(?:[^.\n=:$]{0,40}?\b(?:is|are|equals?|(?:would|will|must|should)\s+be|comes\s+(?:out\s+)?to)\b(?!\s+(?:to\s+)?(?:not|only|also|asked|given\s+in|in\s+the\s+form)\b)"
     rf"|{COLON})|(?:^|\n)\s*(?:#+\s*|\*\*)(?:the\s+)?answer\s*(?:\*\*)?\s*\n|\b(?:correct\s+)?(?:option|choice)\s+is\b|答案\s*(?:应?[是为為]|[:：])+",
     re.IGNORECASE,
 )
@@ -28,7 +28,7 @@ MATH = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
 SENTENCE_END = re.compile(r"\n|[.。?？!！](?=[\s*\"”’)_]|$)|[。？！]")
 # An explanation may hold numbers, but no other answer.
 BECAUSE = re.compile(
-    r"\s*[,;:(]?\s*\b(?:because|since|as\s|which|where|so that|by\s|from\s|using|after|given that|due to|obtained|found|when\s)"
+    r"\s*[,;:(—–-]?\s*\b(?:because|since|as\s|which|where|so that|by\s|from\s|using|after|given that|due to|obtained|found|when\s)"
     r"|\s*[,;]\s*(?:so|thus|hence|therefore)\b",
     re.IGNORECASE,
 )
