@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from rlvr.verify import relations, sets, tastes
+from rlvr.verify.choices import CHOICE, choice
 from rlvr.verify.expression import Node, NotAnExpression, num, parse
 from rlvr.verify.leaf import words
 from rlvr.verify.normalise import canonical, normalise
@@ -84,11 +85,6 @@ READABLE = frozenset(
 SYNONYMS = {"doesnotexist": "DNE", "dne": "DNE", "nosolutions": "nosolution", "emptyset": "\\emptyset"}
 WORDLIKE = re.compile(
     r"(?<![A-Za-z\\])(?!sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|mod|pi|(?:d[a-z])+(?![A-Za-z]))[A-Za-z]{2,}"
-)
-OTHER_CHOICE = re.compile(r"(?<![A-Za-z\\])(?:[A-J]|or|and|not)(?![A-Za-z])")
-CHOICE = re.compile(
-    r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])(?=[).:]|\s*\\text\s*\{\s*[).:]))[).:]?\s*\}?[).:]?(?:\s|~|\\text\s*\{\s*\}|:)*(.*)",
-    re.DOTALL,
 )
 INFINITE = {"\\infty": 1, "+\\infty": 1, "-\\infty": -1}
 MAX_SYMBOLIC = 300  # characters that math-verify's parser is asked to read
@@ -326,15 +322,6 @@ def _same_text(gold: Shape, found: Shape) -> bool:
     if upright or (gold.kind == "text" and len(wanted) > 3):
         wanted, given = wanted.lower(), given.lower()
     return bool(wanted) and wanted == given
-
-
-def choice(text: str) -> tuple[str, str]:
-    """(letter, its text) of a choice; a lone letter has no text, a text that is no choice no letter."""
-    match = CHOICE.fullmatch(text)
-    if match and not OTHER_CHOICE.search(match[3]):
-        return match[1] or match[2], match[3].strip()
-    letter = re.fullmatch(r"(?:\\text\s*\{\s*)?([A-J])\s*\}?", text)
-    return (letter[1], "") if letter else ("", text)
 
 
 def _congruent(one: Shape, other: Shape, modulus: Shape) -> bool:
