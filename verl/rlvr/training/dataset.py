@@ -1,8 +1,8 @@
 """verl's data set over the one reader: training takes files of every layout that its checks and the evaluation take.
 
 verl reads parquet and JSON lines in its own layout only, and joins files only if their columns agree. Files that are not so are
-written once, as parquet in verl's layout, into ``data.cache_dir``, under the checksum of their content; upstream's class then
-reads those. Deliberately left out: tokenising, filtering and shuffling, which are upstream's.
+written once, as parquet in verl's layout, into ``+data.cache_dir`` (~/.cache/verl/rlhf), under the checksum of their content;
+upstream's class then reads those. Deliberately left out: tokenising, filtering and shuffling, which are upstream's.
 """
 
 import hashlib

@@ -267,6 +267,6 @@ def _known_kind(data_source: str) -> str:
         return "math"
     raise UnknownDataSource(
         f"no verifier for data source {data_source!r}: say how it is graded, "
-        f"data.verifiers={{'{data_source}': math}} (or {', '.join(KINDS[1:])}), where * stands for anything; "
+        f"data.verifiers={{{data_source}: math}} (or {', '.join(KINDS[1:])}), where * stands for anything; "
         "or set reward.custom_reward_function to your own function"
     )
