@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # PPO with a critic on SmolLM2-135M-Instruct, on this machine's CPU.   bash run_smollm2-135m_ppo.sh [key=value …]
-# Before: scripts/prepare_smollm2, and questions in data/smollm2-135m/{train,test}.parquet.
+# Before: scripts/prepare_smollm2 && scripts/prepare_data --task chain_sum:max_terms=2 --output data/smollm2-135m
 set -euo pipefail
 cd "$(dirname "$0")" && source scripts/env_cpu.sh && source scripts/launch.sh
 

@@ -20,6 +20,10 @@ from rlvr.verify.verifiers import UnknownDataSource, check_kinds
 
 KEYS = ("train_files", "val_files")
 OWN_REWARD = "pkg://rlvr.training.reward"
+MADE_WITH = {
+    "data/tiny/": "python -m rlvr.tiny",
+    "data/smollm2-135m/": "scripts/prepare_data --task chain_sum:max_terms=2 --output data/smollm2-135m",
+}
 MOST_SHARED = 0.01  # of the validation questions that may be trained on too, before it is said
 
 
@@ -58,7 +62,7 @@ def look(config: DictConfig, file: str) -> audit.Audit:
         UnknownDataSource: if nobody grades one of its data sources.
     """
     if not Path(file).exists():
-        command = "python -m rlvr.tiny" if file.startswith("data/tiny/") else "scripts/prepare_data"
+        command = next((made for folder, made in MADE_WITH.items() if file.startswith(folder)), "scripts/prepare_data")
         raise DataError(f"{file} does not exist", remedy=f"make it with `{command}`")
     state = os.stat(file)
     given = tuple((verifiers_of(config) or {}).items())
