@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from passk.grade import installed_grader
 from passk.questions import load_questions
+from passk.regrade import Disagreements, regraded
 from rlvr.data import prepare, tasks
 from rlvr.data.prepare import DataError
 from rlvr.data.tasks import Task, parse
@@ -27,15 +29,15 @@ def questions(rows) -> list[str]:
 
 
 def test_three_files_without_a_question_in_two_of_them(tmp_path, capsys):
-    files = made(tmp_path, "--task", "chain_sum:max_terms=2,max_digits=1", "--size", 60)
+    files = made(tmp_path, "--task", "chain_sum:max_terms=2,max_digits=1", "--size", 50)
     everything = [text for rows in files.values() for text in questions(rows)]
-    assert {split: len(rows) for split, rows in files.items()} == {"test": 60, "tune": 60, "train": 60}
-    assert len(set(everything)) == 180, "of the 200 that there are"
+    assert {split: len(rows) for split, rows in files.items()} == {"test": 50, "tune": 50, "train": 50}
+    assert len(set(everything)) == 150, "of the 200 that there are"
     said = capsys.readouterr().out
     assert "questions that were made twice" in said and "left out: 0" not in said
     for split, rows in files.items():
         assert {row["data_source"] for row in rows} == {"reasoning_gym/chain_sum"}
-        assert [row["extra_info"]["index"] for row in rows] == list(range(60))
+        assert [row["extra_info"]["index"] for row in rows] == list(range(50))
         assert {row["extra_info"]["split"] for row in rows} == {split}
         for row in rows:
             entry = json.loads(row["reward_model"]["ground_truth"]["entry"])
@@ -132,3 +134,20 @@ def test_lists_and_words_are_values():
         "task_types": ["date", "time"],
         "max_date_difference_days": 9,
     }
+
+
+def test_stored_samples_are_graded_again_by_the_same_scoring(tmp_path):
+    """What the scorer needs travels with the samples."""
+    made(tmp_path, "--task", "knights_knaves", "--size", 2)
+    (question, _) = load_questions(str(tmp_path / "test.parquet"), "test", 1)
+    common = {
+        "question_id": 0,
+        "question": question.text,
+        "answer": question.answer,
+        "data_source": question.data_source,
+    }
+    common |= {"entry": question.entry, "label": None}
+    responses = [f"\\boxed{{{question.answer}}}", "\\boxed{everybody is a knave}"]
+    samples = [common | {"generation_id": n, "response": response} for n, response in enumerate(responses)]
+    again = regraded(samples, installed_grader(), None, Disagreements())
+    assert [sample["label"] for sample in again] == [True, False]
