@@ -1,6 +1,7 @@
 """The paper in miniature: every method × several seeds on the real engine, evaluated, with a report.
 
     python scripts/paper.py [--seeds 3] [--quick] [--ablations] [--tune] [--jobs 2] [--output DIR] [key=value …]     (make paper)
+    python scripts/paper.py --methods negative,maxrl --output runs/mine      # values of algorithm.advantage instead
 
 Trains PSR, NSR, W-REINFORCE, GRPO and PPO on the tiny model with the same settings, samples held-out questions with the paper's
 sampling (temperature 0.6, top-p 0.95), and writes ``OUTPUT/report``. ``--ablations`` trains the λ sweep and drop against mask
@@ -43,6 +44,7 @@ from tiny_runs import (
 from passk.study import BASE, SeedRun, write_study
 from passk.tally import tally
 from rlvr import machine
+from rlvr.methods import METHODS as REGISTRY
 
 STEPS = 30
 QUESTIONS, SAMPLES = 256, 256
@@ -135,9 +137,12 @@ class Questions:
 def main() -> None:
     arguments = parse()
     os.chdir(ROOT)
-    study = Study("Countdown", TINY, ABLATIONS if arguments.ablations else METHODS, STEPS, validation=128)
+    methods = arguments.methods or (ABLATIONS if arguments.ablations else METHODS)
+    study = Study("Countdown", TINY, methods, arguments.steps, validation=128)
     questions, samples = (QUICK_QUESTIONS, QUICK_SAMPLES) if arguments.quick else (QUESTIONS, SAMPLES)
-    asked = Questions(TINY, TINY.tune if arguments.tune else TINY.test, questions, samples)
+    asked = Questions(
+        TINY, TINY.tune if arguments.tune else TINY.test, arguments.questions or questions, arguments.samples or samples
+    )
     report = arguments.output / ("report-ablations" if arguments.ablations else "report")
     console.rule("the tiny model and its data", align="left")
     make_base()
@@ -154,7 +159,7 @@ def run(
         RunFailed: if a run fails, or what is there was made with other settings.
     """
     # Threads that wait for a descheduled one: two evaluations of two threads each on two cores took six times as long as one.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // jobs)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() // jobs)))
     started = time.monotonic()
     plans = make_plans(study, seeds, output, overrides)
     check_settings(plans, study.base)
@@ -280,6 +285,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one seed, fewer questions and samples")
+    parser.add_argument(
+        "--methods", type=advantages, metavar="NAME,…", help="methods of docs/methods.md, instead of the paper's five"
+    )
+    parser.add_argument("--steps", type=int, default=STEPS, help="of training")
+    parser.add_argument("--questions", type=int, help=f"asked of each model (default: {QUESTIONS})")
+    parser.add_argument("--samples", type=int, help=f"answers to each question (default: {SAMPLES})")
     parser.add_argument("--ablations", action="store_true", help="the λ sweep and drop against mask")
     parser.add_argument(
         "--tune", action="store_true", help="evaluate on the tuning split instead of the held-out questions"
@@ -288,10 +299,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("runs/paper"))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for every training run")
     arguments = parser.parse_args()
-    for name in ("seeds", "jobs"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} {getattr(arguments, name)}: give 1 or more")
+    for name in ("seeds", "jobs", "steps", "questions", "samples"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} {value}: give 1 or more")
     return arguments
+
+
+def advantages(names: str) -> Methods:
+    """The methods that ``--methods`` names, each with its default settings."""
+    unknown = [name for name in names.split(",") if name not in REGISTRY]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is no method: choose among {', '.join(REGISTRY)}")
+    return {name: (PSR_NSR, [f"algorithm.advantage={name}"]) for name in names.split(",")}
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ SMALLER = {
     "2_your_questions_and_verifier.md": {},
     "3_your_method.md": {
         "--methods negative,solvable --seeds 1 --quick": "--methods solvable --seeds 1 --quick --steps 2 --questions 4 --samples 4",
-        "--output runs/tutorial-methods": "--output runs/tutorial-methods data.train_batch_size=16 actor_rollout_ref.actor.ppo_mini_batch_size=16",
+        "--output runs/tutorial-methods": "--output runs/tutorial-methods " + QUICK,
     },
     "4_your_cluster.md": {},
 }

@@ -48,3 +48,14 @@ def test_settings_for_every_run(paper):
         study(paper, paper.METHODS), 1, Path("runs"), ["actor_rollout_ref.actor.optim.lr=1e-5"]
     ):
         assert "actor_rollout_ref.actor.optim.lr=1e-5" in plan.overrides
+
+
+def test_any_methods_are_compared(paper):
+    methods = paper.advantages("negative,rloo")
+    assert [plan.folder.name for plan in paper.make_plans(study(paper, methods), 1, Path("runs"))] == [
+        "negative-seed1",
+        "rloo-seed1",
+    ]
+    assert methods["rloo"][1] == ["algorithm.advantage=rloo"]
+    with pytest.raises(paper.argparse.ArgumentTypeError, match="bogus is no method: choose among positive, negative"):
+        paper.advantages("negative,bogus")
