@@ -170,8 +170,8 @@ def test_the_reward():
     right, wrong = (
         asyncio.run(compute_score(SOURCE + "chain_sum", boxed(text), gold)) for text in (gold["target"], "x")
     )
-    assert right == {"score": 1.0, "acc": 1.0, "pred": gold["target"], "timeout": 0.0, "error": 0.0}
-    assert (wrong["score"], wrong["error"]) == (0.0, 0.0)
+    assert right == {"score": 1.0, "acc": 1.0, "pred": gold["target"], "kind": "right", "timeout": 0.0, "error": 0.0}
+    assert (wrong["score"], wrong["kind"], wrong["error"]) == (0.0, "wrong", 0.0)
 
 
 @given(st.text(max_size=60))
