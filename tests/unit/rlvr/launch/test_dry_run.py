@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from rlvr import methods
 from rlvr.launch import dry_run
 from rlvr.launch.shapes import KNOWN
-from rlvr.methods import METHODS
 from tests.conftest import ROOT
 
 MODELS = ("qwen2.5-math-7b", "qwen3-4b", "llama3.1-8b")
@@ -272,7 +272,7 @@ def test_end_to_end(data):
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 2
     problems = [line for line in result.stderr.splitlines() if line.startswith("config error:")]
-    choices = ", ".join(METHODS)
+    choices = ", ".join(methods.METHODS)
     assert problems == [f"config error: algorithm.advantage=neutral is unknown: choose one of {choices}"]
     assert result.stdout.endswith("dry run: 1 problem(s)\n")
     assert OmegaConf.create(result.stdout.split("\nMemory of one GPU")[0]).algorithm.advantage == "neutral"
