@@ -8,8 +8,10 @@ from transfer_queue import KVBatchMeta
 from rlvr.training.advantage import CORRECT, read
 
 
-def weigh_correct_samples(batch: KVBatchMeta, weight: float) -> None:
-    """Multiply the loss of correct samples by ``weight``.
+def weigh_correct_samples(batch: KVBatchMeta, weight: float) -> KVBatchMeta:
+    """Multiply the loss of correct samples by ``weight``; go on with the batch that is returned.
+
+    Workers fetch the fields that a batch names, and only the returned one names the weights.
 
     ``rollout_is_weights`` is the one field of a sample that verl multiplies into every policy loss, token by token; where
     rollout correction has already written it, the two weights multiply.
@@ -23,4 +25,4 @@ def weigh_correct_samples(batch: KVBatchMeta, weight: float) -> None:
         weights = weights * data["rollout_is_weights"].values()
     nested = torch.nested.nested_tensor_from_jagged(weights, offsets)
     fields_to_put = TensorDict({"rollout_is_weights": nested}, batch_size=len(batch))
-    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields_to_put)
+    return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields_to_put)

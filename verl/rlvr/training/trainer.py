@@ -138,7 +138,7 @@ class DecomposedTrainer(PPOTrainerSync):
                 return super()._compute_advantage(batch, metrics)
         batch = super()._compute_advantage(batch, metrics)
         if self.config.algorithm.positive_learning_weight is not None:
-            weigh_correct_samples(batch, float(self.config.algorithm.positive_learning_weight))
+            batch = weigh_correct_samples(batch, float(self.config.algorithm.positive_learning_weight))
         return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
