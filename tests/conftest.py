@@ -18,6 +18,14 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-updates",
+        action="store_true",
+        help="tests/integration/test_formulas.py: all its updates, not one a method",
+    )
+
+
 def own_project(language: str) -> str:
     """The code block of that language in README's section "Use it in your own verl project"."""
     section = (ROOT / "README.md").read_text().split("## Use it in your own verl project")[1].split("\n## ")[0]
