@@ -80,7 +80,7 @@ def test_every_page_is_tested():
 def test_train_and_look(clone):
     output = read("1_train_and_look.md", clone)
     assert re.search(r"^2 right 0\.\d\d learned from \d+ wrong \d+ no answer \d+ cut \d+$", output, flags=re.M)
-    assert "nsr minus base, paired by question" in output
+    assert "nsr/tiny-test minus base/tiny-test, paired by question" in output
     assert (clone / "runs/tutorial-eval/report/report.html").is_file()
 
 
