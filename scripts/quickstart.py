@@ -42,8 +42,8 @@ SAMPLES_PER_QUESTION = 64
 # Seconds of each part on two free cores where SAMPLE_JOB takes SAMPLE_SECONDS (an AMD EPYC of 2.6 GHz; the second with torch held
 # to AVX2): what `make quickstart` says at its end. Other machines in proportion.
 PARTS = {
-    "AVX-512": {"model": 66.0, "training": 68.0, "evaluation": 18.0},
-    "AVX2": {"model": 85.0, "training": 80.0, "evaluation": 20.0},
+    "AVX-512": {"model": 52.0, "training": 68.0, "evaluation": 20.0},
+    "AVX2": {"model": 50.0, "training": 69.0, "evaluation": 20.0},
 }
 SAMPLE_JOB = 10**6  # squares to add in Python: much of a short run is Python
 SAMPLE_SECONDS = 0.028
