@@ -13,7 +13,6 @@ fetched again. Deliberately left out: filtering, deduplication and shuffling; tr
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rlvr.data import tasks
 from rlvr.data.audit import inspect
+from rlvr.data.parquet import write
 from rlvr.data.questions import Question, Reading, own_name, summary, survey
 from rlvr.records import DataError
 from rlvr.verify.verifiers import OWN, UnknownDataSource
@@ -177,14 +178,6 @@ def read(path: Path) -> pa.Table:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
-def write(table: pa.Table, target: Path, unfinished: str = "") -> None:
-    """All or nothing: the file has its name only when it is complete. ``unfinished`` tells several writers apart."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partly = target.with_name(f"{target.name}.unfinished{unfinished}")
-    pq.write_table(table, partly)
-    os.replace(partly, target)
-
-
 # ---- one's own set
 
 
@@ -256,8 +249,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         if args.task is not None:
-            from rlvr.data import tasks  # which imports this module
-
             task = tasks.parse(args.task)
             tasks.make(task, args.size, args.seed, args.output or Path("data") / task.name)
             return 0
@@ -278,6 +269,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from rlvr.data import prepare as imported  # rlvr.data.tasks knows the errors of this name
-
-    sys.exit(imported.main())
+    sys.exit(main())

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from rlvr.data.prepare import write
+from rlvr.data.parquet import write
 from rlvr.records import DataError
 from rlvr.verify import verify_batch
 from rlvr.verify.reasoning_gym import SOURCE, problem_with

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from rlvr.data.prepare import question_row, write
+from rlvr.data.parquet import write
+from rlvr.data.prepare import question_row
 from rlvr.data.questions import Question, read_questions
 from rlvr.verify.verifiers import given_kind
 
