@@ -14,7 +14,7 @@ RIGHT, WRONG = "so \\boxed{\\sum_{k=1}^{n} (k+0)}", "so \\boxed{\\sum_{k=1}^{n} 
 
 @pytest.fixture(scope="module")
 def cluster():
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

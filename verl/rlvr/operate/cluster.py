@@ -54,11 +54,18 @@ class Node:
 
 
 class JoinCluster(Callback):
-    """Hydra callback: in a cluster that runs already, a run brings no resources of its own (``ray.init`` refuses them)."""
+    """Hydra callback: a run joins the cluster that ``RAY_ADDRESS`` names, or starts Ray for itself.
+
+    In a cluster that runs already it brings no resources of its own (``ray.init`` refuses them). Without an address ``ray.init``
+    would join whatever cluster was last started on this machine, even one that is gone.
+    """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         ray_init = config.ray_kwargs.ray_init
         address = ray_init.get("address") or os.environ.get("RAY_ADDRESS")
+        if not address:
+            with open_dict(ray_init):
+                ray_init.address = "local"
         if not address or address == "local":
             return
         with open_dict(ray_init):

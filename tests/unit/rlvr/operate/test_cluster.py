@@ -90,6 +90,14 @@ def test_a_run_brings_no_resources_into_a_cluster(monkeypatch, address, kept):
     assert "include_dashboard" in config.ray_kwargs.ray_init
 
 
+def test_a_run_without_an_address_joins_no_cluster_that_happens_to_be_there(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    config = OmegaConf.create({"ray_kwargs": {"ray_init": {"num_cpus": 16}}})
+    OmegaConf.set_struct(config, True)
+    cluster.JoinCluster().on_run_start(config)
+    assert config.ray_kwargs.ray_init == {"num_cpus": 16, "address": "local"}
+
+
 def test_slurm_starts_a_head_the_workers_and_the_launcher(tmp_path):
     """With stand-ins for Slurm's commands that write down what they are asked."""
     said = tmp_path / "said"

@@ -50,7 +50,7 @@ def examine_all() -> list[dict[str, Any]]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": 1, "include_dashboard": False}
+    local = {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "num_cpus": 1, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level="ERROR", **local)
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     task = ray.remote(num_cpus=0)(examine)
