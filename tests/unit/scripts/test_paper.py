@@ -1,6 +1,5 @@
 """The plan of the paper in miniature: which runs, where, with which settings."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,14 +7,9 @@ import pytest
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="module")
-def paper():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import paper
-    finally:
-        sys.path.remove(str(ROOT / "scripts"))
-    return paper
+@pytest.fixture
+def paper(script):
+    return script("paper")
 
 
 def study(paper, methods):

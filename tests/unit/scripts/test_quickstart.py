@@ -1,21 +1,13 @@
 """What the quickstart says of the machine before it starts."""
 
-import sys
-
 import pytest
 
 from rlvr import machine
-from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="module")
-def quickstart():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import quickstart
-    finally:
-        sys.path.remove(str(ROOT / "scripts"))
-    return quickstart
+@pytest.fixture
+def quickstart(script):
+    return script("quickstart")
 
 
 @pytest.fixture

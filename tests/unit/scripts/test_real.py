@@ -1,6 +1,5 @@
 """What ``make real`` and the table of tasks are made of fits what is there."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,9 @@ from rlvr.prompts import TEMPLATES
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="module")
-def scripts():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import paper
-        import real
-        import task_table
-    finally:
-        sys.path.remove(str(ROOT / "scripts"))
-    return paper, real, task_table
+@pytest.fixture
+def scripts(script):
+    return script("paper"), script("real"), script("task_table")
 
 
 def test_every_run_has_the_settings_of_its_method_and_of_the_study(scripts):

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 
-
-@pytest.fixture(scope="module")
-def tiny_runs():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import tiny_runs
-    finally:
-        sys.path.remove(str(ROOT / "scripts"))
-    return tiny_runs
+@pytest.fixture
+def tiny_runs(script):
+    return script("tiny_runs")
 
 
 @pytest.fixture

@@ -93,9 +93,7 @@ def read_layout(record: Any) -> Raw:
 
 def _verl(record: Any) -> Raw | None:
     keys = _lower(record)
-    model = keys.get("reward_model")
-    if isinstance(model, str):
-        model = _json_object(model)
+    model = _unpacked(keys.get("reward_model"))
     if not isinstance(model, Mapping) or "prompt" not in keys:
         return None
     if "ground_truth" not in model:
@@ -136,9 +134,7 @@ def _conversation(record: Any) -> Raw | None:
 def _verification(record: Any) -> Raw | None:
     """SYNTHETIC-2 and INTELLECT-2: what a verifier needs is JSON in a column."""
     keys = _lower(record)
-    info = keys.get("verification_info")
-    if isinstance(info, str):
-        info = _json_object(info)
+    info = _unpacked(keys.get("verification_info"))
     if not isinstance(info, Mapping) or "prompt" not in keys:
         return None
     if "ground_truth" not in info:
@@ -219,9 +215,12 @@ def _there(value: Any, absent: frozenset[str] = frozenset()) -> bool:
     return not (isinstance(value, (list, tuple, dict)) and not value)
 
 
-def _json_object(text: str) -> Any:
+def _unpacked(value: Any) -> Any:
+    """A column's value; where that is text, the JSON in it."""
+    if not isinstance(value, str):
+        return value
     try:
-        return json.loads(text)
+        return json.loads(value)
     except (ValueError, RecursionError):
         return None
 

@@ -63,12 +63,10 @@ class JoinCluster(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         ray_init = config.ray_kwargs.ray_init
         address = ray_init.get("address") or os.environ.get("RAY_ADDRESS")
-        if not address:
-            with open_dict(ray_init):
-                ray_init.address = "local"
-        if not address or address == "local":
-            return
         with open_dict(ray_init):
+            if not address or address == "local":
+                ray_init.address = "local"
+                return
             dropped = [key for key in LOCAL_ONLY if ray_init.pop(key, None) is not None]
         if dropped:
             print(f"joining the Ray cluster at {address}; its own resources count, not ray_init's {', '.join(dropped)}")
