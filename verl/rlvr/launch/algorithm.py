@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from rlvr.incorrect import KINDS
 from rlvr.methods import METHODS, SettingError
 from rlvr.methods.config import WEIGHT
-from rlvr.methods.incorrect import KINDS
 from rlvr.methods.losses.simko import SimKO
 from rlvr.methods.schedule import weight
 from rlvr.methods.selection import ESTIMATOR, SELECTIONS, ZERO_VARIANCE

@@ -20,8 +20,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rlvr.incorrect import KINDS, RIGHT
 from rlvr.launch import algorithm, bucket, data_files, rules, shapes
-from rlvr.methods.incorrect import KINDS, RIGHT
 from rlvr.prompts import TEMPLATES
 from rlvr.verify.verifiers import given_kind
 

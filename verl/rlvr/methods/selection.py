@@ -50,7 +50,7 @@ def select(
 
     Args:
         batch: all samples.
-        learnable: (samples,) bool; the others do not count, as if their rollouts had failed (:mod:`rlvr.methods.incorrect`).
+        learnable: (samples,) bool; the others do not count, as if their rollouts had failed (:mod:`rlvr.incorrect`).
         method: None for an estimator of upstream's.
         sample_selection: ``drop`` or ``mask``.
         zero_variance: ``drop``, ``keep`` or None.

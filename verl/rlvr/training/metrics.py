@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from rlvr.methods.incorrect import counts
+from rlvr.incorrect import counts
 from rlvr.pass_at_k import pass_at_k, powers_of_two
 
 
@@ -30,7 +30,7 @@ def sample_metrics(
         correct: (samples,) whether its reward is 1.
         kept: (samples,) whether it stays in the step.
         effective: (samples,) whether the method learns from it.
-        kinds: (samples,) what an incorrect sample is, None of a correct one: :mod:`rlvr.methods.incorrect`.
+        kinds: (samples,) what an incorrect sample is, None of a correct one: :mod:`rlvr.incorrect`.
     """
     groups = group_counts(question_ids, correct)
     correct_count = sum(map(bool, correct))

@@ -26,7 +26,7 @@ async def compute_score(
 
     Returns:
         ``score`` (0.0 or 1.0, the reward), ``acc`` (the same, what verl's validation reports), ``pred`` (the extracted answer,
-        empty if none), ``kind`` (what became of the response: :mod:`rlvr.methods.incorrect`), ``timeout`` and ``error``
+        empty if none), ``kind`` (what became of the response: :mod:`rlvr.incorrect`), ``timeout`` and ``error``
         (1.0 where the grader, not the response, failed: to be summed and watched).
 
     Raises:

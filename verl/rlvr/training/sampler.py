@@ -14,8 +14,8 @@ import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
+from rlvr.incorrect import may_be_learned_from
 from rlvr.methods.config import method_of
-from rlvr.methods.incorrect import may_be_learned_from
 from rlvr.methods.selection import Selection, select, without_variance
 from rlvr.training.advantage import store
 from rlvr.training.metrics import sample_metrics
@@ -78,9 +78,18 @@ class SelectingReplayBuffer(ReplayBuffer):
 
     def _select(self, samples: Samples, step: int) -> Selection:
         settings = self.sampler_kwargs
-        learnable = may_be_learned_from(samples.kinds, settings.learn_from_incorrect)
         return select(
-            samples.batch(step), learnable, self.method, settings.sample_selection, zero_variance=settings.zero_variance
+            samples.batch(step),
+            self._learnable(samples),
+            self.method,
+            settings.sample_selection,
+            zero_variance=settings.zero_variance,
+        )
+
+    def _learnable(self, samples: Samples) -> torch.Tensor:
+        """(samples,) bool: what ``algorithm.learn_from_incorrect`` names, and what is correct."""
+        return torch.tensor(
+            may_be_learned_from(samples.kinds, self.sampler_kwargs.learn_from_incorrect), dtype=torch.bool
         )
 
     def _sample_questions(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[Samples, Samples, dict]:
@@ -127,7 +136,7 @@ class SelectingReplayBuffer(ReplayBuffer):
 
     def _has_signal(self, samples: Samples) -> torch.Tensor:
         """(samples,) bool: some samples of its question are right and some are wrong, of those that may be learned from."""
-        learnable = may_be_learned_from(samples.kinds, self.sampler_kwargs.learn_from_incorrect)
+        learnable = self._learnable(samples)
         counted = samples.where(learnable)
         mixed = ~without_variance(counted.batch(step=1))
         questions = {one for one, has in zip(counted.question_ids, mixed.tolist()) if has}

@@ -8,8 +8,8 @@ import torch
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
+from rlvr.incorrect import incorrect_kinds
 from rlvr.methods import Batch, make_batch
-from rlvr.methods.incorrect import incorrect_kinds
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlvr.methods.incorrect import KINDS
+from rlvr.incorrect import KINDS
 from rlvr.training.metrics import group_counts, pass_at_k_metrics, sample_metrics
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlvr.methods.incorrect import KINDS, LEARNED, counts, incorrect_kinds, may_be_learned_from
+from rlvr.incorrect import KINDS, LEARNED, counts, incorrect_kinds, may_be_learned_from
 from rlvr.verify.verdict import Kind
 
 
@@ -15,8 +15,8 @@ def test_kinds():
         None, "wrong", "wrong", "no_answer", "unreadable", "grader_failed", "truncated", "grader_failed", None,
     ]  # fmt: skip
     assert counts(kinds) == {"wrong": 2, "no_answer": 1, "truncated": 1, "unreadable": 1, "grader_failed": 2}
-    assert may_be_learned_from(kinds, LEARNED).tolist() == [True, True, True, True, True, False, True, False, True]
-    assert may_be_learned_from(kinds, ["wrong"]).tolist() == [True, True, True] + [False] * 5 + [True]
+    assert may_be_learned_from(kinds, LEARNED) == [True, True, True, True, True, False, True, False, True]
+    assert may_be_learned_from(kinds, ["wrong"]) == [True, True, True] + [False] * 5 + [True]
 
 
 def test_what_a_reward_function_says_must_be_a_kind():

@@ -9,12 +9,10 @@
 | ``grader_failed`` | an error or a deadline of the verifier: the response may be right | the verifier |
 
 A reward function says it under ``kind``. What may not be learned from is no sample of the step: it is neither pushed down nor
-counted in its group, as if its rollout had failed.
+counted in its group, as if its rollout had failed. The evaluation counts the same kinds, so nothing of an engine is imported here.
 """
 
 from collections.abc import Sequence
-
-import torch
 
 KINDS = ("wrong", "no_answer", "truncated", "unreadable", "grader_failed")
 RIGHT = "right"  # what a reward function may say of a correct sample
@@ -50,6 +48,6 @@ def counts(kinds: Sequence[str | None]) -> dict[str, int]:
     return {kind: sum(one == kind for one in kinds) for kind in KINDS}
 
 
-def may_be_learned_from(kinds: Sequence[str | None], learned: Sequence[str]) -> torch.Tensor:
-    """(samples,) bool: correct, or incorrect in a way that ``algorithm.learn_from_incorrect`` names."""
-    return torch.tensor([kind is None or kind in learned for kind in kinds], dtype=torch.bool)
+def may_be_learned_from(kinds: Sequence[str | None], learned: Sequence[str]) -> list[bool]:
+    """(samples,) whether it is correct, or incorrect in a way that ``algorithm.learn_from_incorrect`` names."""
+    return [kind is None or kind in learned for kind in kinds]
