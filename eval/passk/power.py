@@ -80,7 +80,8 @@ def main() -> None:
         planned = [int(part) for part in arguments.planned.split(",")]
         if min(planned) < 1:
             raise ValueError(f"--planned {arguments.planned}: give numbers from 1 on")
-        measured = Measured(*arguments.interval, arguments.questions)
+        low, high = arguments.interval
+        measured = Measured(low, high, arguments.questions)
         print("\n".join(lines(measured, arguments.difference, planned)))
     except ValueError as error:
         parser.error(str(error))
