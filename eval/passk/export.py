@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from passk import models
-from passk.manifest import versions
+from rlvr.versions import versions
 
 MANIFEST = "manifest.json"
 CHUNK = 1 << 20

@@ -5,15 +5,13 @@ start are written down, not compared. Deliberately left out: anything about spee
 """
 
 import json
-import platform
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from passk.storage import write_atomically
-
-PACKAGES = ("rlvr-decomposed", "verl", "vllm", "torch", "transformers", "math-verify")
+from rlvr.versions import versions
 
 
 class SettingsDiffer(ValueError):
@@ -83,15 +81,3 @@ def begin(samples: Path, settings: Mapping[str, Any], questions: int, start: Map
 
 def write_manifest(samples: Path, manifest: Mapping[str, Any]) -> None:
     write_atomically(manifest_path(samples), [json.dumps(manifest, indent=2).encode() + b"\n"])
-
-
-def versions() -> dict[str, str]:
-    import importlib.metadata  # slow to import, and readers do not need it
-
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -78,6 +78,8 @@ def test_nsr_trains_validates_saves_and_resumes(launch, tiny):
     second = succeeded(launch("run_tiny_psr_nsr.sh", *settings, "trainer.total_training_steps=4", name="nsr"))
     lines = (second.folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 1, 2, 3, 4]
+    starts = [json.loads(line) for line in (second.folder / "starts.jsonl").read_text().splitlines()]
+    assert [start["resumed_from"] for start in starts] == [0, 2]
     check_step(second.metrics[4])
     assert second.metrics[3]["training/epoch"] == second.metrics[4]["training/epoch"] == 1
     rollouts = [read_rollouts(second.folder / "rollouts" / f"{step}.jsonl") for step in (1, 2, 3, 4)]

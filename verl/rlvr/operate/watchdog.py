@@ -15,6 +15,7 @@ scheduler does better, and the death of Ray's head, which ends every driver by i
 """
 
 import atexit
+import json
 import os
 import signal
 import sys
@@ -37,6 +38,7 @@ from rlvr.training import progress
 
 EXIT_STALLED = 75
 EXIT_LOST = 76
+NOTES = "watchdog.jsonl"
 POLL_S = 2.0
 ASK_AGAIN_S = 0.5  # after a failure, between two looks into Ray's tables
 TRAINER_FAILS_FIRST_S = (
@@ -103,9 +105,12 @@ class Watchdog(Callback):
         self.during = ""
         self.lost: list[str] = []
         self.said: set[str] = set()
+        self.folder: Path | None = None
+        self.step = 0
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         settings = config.trainer.watchdog
+        self.folder = Path(config.trainer.default_local_dir)
         self.timeout_s = settings.timeout_s
         self.stop = bool(settings.stop)
         self.exit_code = 0
@@ -121,7 +126,7 @@ class Watchdog(Callback):
         if self.lost:
             # Hydra would print it, but would also end with exit code 1.
             traceback.print_exception(job_return._return_value)
-            say([*self.lost, f"stopping the run with exit code {EXIT_LOST}: it failed because of this loss"])
+            self._say([*self.lost, f"stopping the run with exit code {EXIT_LOST}: it failed because of this loss"])
             sys.exit(EXIT_LOST)
 
     def _wait_for_ray(self) -> None:
@@ -139,7 +144,7 @@ class Watchdog(Callback):
             if not silent and answered:
                 return
             if time.monotonic() > deadline:
-                say([f"Ray still calls alive what does not answer: {', '.join(silent)}"])
+                self._say([f"Ray still calls alive what does not answer: {', '.join(silent)}"])
                 return
             if silent:
                 self._say_once(
@@ -160,8 +165,9 @@ class Watchdog(Callback):
                         self._end(EXIT_LOST)
                     return
                 status = progress.read_status() if connected else None
+                self.step = status["step"] if status else self.step
             except RpcError as error:  # a busy head; where it is dead, Ray ends this process
-                say([f"Ray's head did not answer: {str(error).splitlines()[0]}"])
+                self._say([f"Ray's head did not answer: {str(error).splitlines()[0]}"])
                 continue
             idle = time.monotonic() - started if status is None else standing_still(status)
             limit = progress.limit(self.timeout_s, status is None or status["starting"])
@@ -169,7 +175,7 @@ class Watchdog(Callback):
                 spoke_at = 0.0
             elif idle > spoke_at + limit:
                 spoke_at = idle
-                say(stall_report(status, idle, self.seen))
+                self._say(stall_report(status, idle, self.seen))
                 if self.stop:
                     self._end(EXIT_STALLED)
                     return
@@ -184,7 +190,7 @@ class Watchdog(Callback):
             self.lost = [f"{loss.what} during {self.during}: {loss.cause}" for loss in found]
             new = [line for line in self.lost if line not in self.said]
             if new:
-                say([*new, *self._killed_for_memory(), "the same command resumes from the last checkpoint"])
+                self._say([*new, *self._killed_for_memory(), "the same command resumes from the last checkpoint"])
                 self.said.update(new)
             return bool(self.lost)
 
@@ -203,15 +209,23 @@ class Watchdog(Callback):
             killed
         )
 
+    def _say(self, lines: list[str]) -> None:
+        say(lines)
+        if self.folder is not None:
+            try:
+                note(self.folder, self.step, lines)
+            except OSError as error:  # a full disk: no reason to stop watching
+                say([f"{self.folder / NOTES} cannot be written: {error}"])
+
     def _say_once(self, line: str) -> None:
         if line not in self.said:
             self.said.add(line)
-            say([line])
+            self._say([line])
 
     def _end(self, exit_code: int) -> None:
         """Make the main thread leave with ``exit_code``: it cleans up, and if it cannot, the process ends anyway."""
         meaning = "a node or worker was lost" if exit_code == EXIT_LOST else "trainer.watchdog.stop=true"
-        say([f"stopping the run with exit code {exit_code}: {meaning}"])
+        self._say([f"stopping the run with exit code {exit_code}: {meaning}"])
         self.exit_code = exit_code
         atexit.register(self._exit)
         os.kill(os.getpid(), SIGNAL)
@@ -227,6 +241,13 @@ class Watchdog(Callback):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(self.exit_code)
+
+
+def note(folder: Path, step: int, lines: list[str]) -> None:
+    """Append what was said to ``watchdog.jsonl`` beside the checkpoints: ``time``, ``step``, ``lines``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / NOTES).open("a") as file:
+        file.write(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": step, "lines": lines}) + "\n")
 
 
 def say(lines: list[str]) -> None:

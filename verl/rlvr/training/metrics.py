@@ -1,5 +1,6 @@
 """What a step's samples say about the model: counts, solved questions, unbiased pass@k. Pure functions."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -45,8 +46,38 @@ def sample_metrics(
         "rlvr/fully_unsolved": sum(c == 0 for _, c in groups),
         "rlvr/solved_at_least_once": sum(c > 0 for _, c in groups),
     }
+    metrics |= standard_error(groups, "rlvr/")
     metrics |= {f"rlvr/incorrect_{kind}": count for kind, count in counts(kinds).items()}
     return metrics | {f"rlvr/{name}": value for name, value in pass_at_k_metrics(groups).items()}
+
+
+def standard_error(groups: Sequence[tuple[int, int]], prefix: str) -> dict[str, float]:
+    """``accuracy_standard_error`` over questions, whose samples are alike: an error over samples would be too small.
+
+    Linearised ratio of two sums over Q questions (Cochran, Sampling Techniques, 1977, eq. 6.13): p = Σc/Σn,
+    variance Q/(Q − 1) · Σ(c − pn)² / (Σn)². Nothing of fewer than two questions.
+    """
+    questions, samples = len(groups), sum(n for n, _ in groups)
+    if questions < 2:
+        return {}
+    p = sum(c for _, c in groups) / samples
+    squares = sum((c - p * n) ** 2 for n, c in groups)
+    return {f"{prefix}accuracy_standard_error": math.sqrt(questions / (questions - 1) * squares) / samples}
+
+
+def lengths(tokens: Sequence[int], correct: Sequence[bool]) -> dict[str, float]:
+    """Mean response length of all samples, of the correct and of the incorrect ones; nothing of those that there are none of.
+
+    Args:
+        tokens: (samples,) of each response.
+        correct: (samples,) whether its reward is 1.
+    """
+    some = {
+        "": tokens,
+        "_correct": [length for length, right in zip(tokens, correct, strict=True) if right],
+        "_incorrect": [length for length, right in zip(tokens, correct, strict=True) if not right],
+    }
+    return {f"rlvr/response_length{name}": sum(those) / len(those) for name, those in some.items() if those}
 
 
 def pass_at_k_metrics(groups: Sequence[tuple[int, int]]) -> dict[str, float]:

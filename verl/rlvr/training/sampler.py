@@ -18,7 +18,7 @@ from rlvr.incorrect import may_be_learned_from
 from rlvr.methods.config import method_of
 from rlvr.methods.selection import Selection, select, without_variance
 from rlvr.training.advantage import store
-from rlvr.training.metrics import sample_metrics
+from rlvr.training.metrics import lengths, sample_metrics
 from rlvr.training.samples import Samples, grader_failures, read_samples
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
@@ -62,7 +62,7 @@ class SelectingReplayBuffer(ReplayBuffer):
         selection = self._select(samples, global_steps)
         skip = not selection.effective.any()
         kept = torch.zeros_like(selection.kept) if skip else selection.kept
-        metrics.update(measure(samples, kept, selection.effective, left_out))
+        metrics.update(measure(samples, kept, selection, left_out))
         if skip:
             # Nothing would have a gradient. The batch stays whole, because upstream cannot clear an empty one.
             everything = samples + left_out
@@ -153,13 +153,23 @@ class SelectingReplayBuffer(ReplayBuffer):
         return -tokens.mean().item() if tokens.numel() else None
 
 
-def measure(samples: Samples, kept: torch.Tensor, effective: torch.Tensor, left_out: Samples) -> dict[str, float]:
+def measure(samples: Samples, kept: torch.Tensor, selection: Selection, left_out: Samples) -> dict[str, float]:
     """Metrics of a step, over all samples that were generated: kept ones are of another length, and of other accuracy."""
     nothing = torch.zeros(len(left_out.keys), dtype=torch.bool)
-    kept, effective, samples = torch.cat([kept, nothing]), torch.cat([effective, nothing]), samples + left_out
+    pushed = pushes(selection.advantages, kept)
+    kept, effective = torch.cat([kept, nothing]), torch.cat([selection.effective, nothing])
+    samples = samples + left_out
     metrics = sample_metrics(samples.question_ids, samples.correct, kept.tolist(), effective.tolist(), samples.kinds)
-    metrics["rlvr/response_length"] = sum(tag["response_len"] for tag in samples.tags) / len(samples.tags)
-    return metrics | grader_failures(samples.said)
+    metrics |= lengths([tag["response_len"] for tag in samples.tags], samples.correct)
+    return metrics | pushed | grader_failures(samples.said)
+
+
+def pushes(advantages: torch.Tensor | None, kept: torch.Tensor) -> dict[str, float]:
+    """How many kept samples have an advantage above and below 0; nothing where upstream's estimators compute it later."""
+    if advantages is None:
+        return {}
+    up, down = ((advantages > 0) & kept).sum().item(), ((advantages < 0) & kept).sum().item()
+    return {"rlvr/pushed_up_count": up, "rlvr/pushed_down_count": down}
 
 
 def questions_of(samples: Samples) -> int:

@@ -42,7 +42,8 @@ from rlvr.training.old_log_probs import needs_old_log_probs, put_marks
 from rlvr.training.progress import Progress
 from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
-from rlvr.training.validation import validation_pass_at_k
+from rlvr.training.starts import note_start
+from rlvr.training.validation import validation_metrics
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
@@ -76,6 +77,7 @@ class DecomposedTrainer(PPOTrainerSync):
         self.metrics_log = MetricsLog(folder / "metrics.jsonl", resumed_from=self.global_steps)
         self.skipped_steps = int(self.metrics_log.last("rlvr/skipped_steps") or 0)
         OmegaConf.save(self.config, folder / "config.yaml", resolve=True)
+        note_start(folder, resumed_from=self.global_steps)
         # Where verl writes with trainer.logger=[tensorboard].
         os.environ.setdefault("TENSORBOARD_DIR", str(folder / "tensorboard"))
         freeze_heap()
@@ -190,7 +192,7 @@ class DecomposedTrainer(PPOTrainerSync):
         **kwargs: Any,
     ) -> dict[str, float]:
         metrics = super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
-        metrics |= validation_pass_at_k(data_sources, sample_uids, reward_extra_infos_dict["reward"])
+        metrics |= validation_metrics(data_sources, sample_uids, reward_extra_infos_dict["reward"])
         entropy = self.replay_buffer.take_validation_entropy()
         if entropy is not None:
             metrics["val-core/entropy"] = entropy

@@ -1,18 +1,23 @@
-"""What validation reports beside upstream's figures: unbiased pass@k of each data source."""
+"""What validation reports beside upstream's figures: unbiased pass@k of each data source, and of how many samples it is."""
 
 from collections.abc import Sequence
 
-from rlvr.training.metrics import group_counts, pass_at_k_metrics
+from rlvr.training.metrics import group_counts, pass_at_k_metrics, standard_error
 
 
-def validation_pass_at_k(
+def validation_metrics(
     data_sources: Sequence[str], question_ids: Sequence[str], rewards: Sequence[float]
 ) -> dict[str, float]:
-    """``val-core/<data source>/pass@k``; all arguments are (samples,)."""
-    metrics = {}
+    """``pass@k``, ``samples``, ``questions`` and ``accuracy_standard_error`` of each data source: ``val-core/<data source>/``.
+
+    All arguments are (samples,).
+    """
+    metrics: dict[str, float] = {}
     for source in sorted(set(data_sources)):
         rows = [row for row, its_source in enumerate(data_sources) if its_source == source]
         groups = group_counts([question_ids[row] for row in rows], [rewards[row] == 1 for row in rows])
+        prefix = f"val-core/{source}/"
+        metrics |= {f"{prefix}samples": len(rows), f"{prefix}questions": len(groups)} | standard_error(groups, prefix)
         for name, value in pass_at_k_metrics(groups).items():
-            metrics[f"val-core/{source}/{name}"] = value
+            metrics[f"{prefix}{name}"] = value
     return metrics

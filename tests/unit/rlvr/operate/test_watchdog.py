@@ -83,10 +83,17 @@ def ray_says(monkeypatch):
     signal.signal(watchdog.SIGNAL, before)
 
 
-def start(timeout_s: float | None, stop: bool) -> Watchdog:
-    dog = Watchdog()
-    dog.on_job_start(OmegaConf.create({"trainer": {"watchdog": {"timeout_s": timeout_s, "stop": stop}}}))
-    return dog
+@pytest.fixture
+def start(tmp_path):
+    """``start(timeout_s, stop)``: a dog that watches a run in ``tmp_path / "run"``."""
+
+    def start(timeout_s: float | None, stop: bool) -> Watchdog:
+        dog = Watchdog()
+        settings = {"default_local_dir": str(tmp_path / "run"), "watchdog": {"timeout_s": timeout_s, "stop": stop}}
+        dog.on_job_start(OmegaConf.create({"trainer": settings}))
+        return dog
+
+    return start
 
 
 def work(until=lambda: False) -> None:
@@ -108,7 +115,7 @@ def end(dog: Watchdog, error: Exception | None = None) -> None:
     dog.on_job_end(OmegaConf.create(), SimpleNamespace(status=status, _return_value=error))
 
 
-def test_stop_ends_a_run_that_stands_still_with_75(ray_says, capsys):
+def test_stop_ends_a_run_that_stands_still_with_75(ray_says, start, capsys):
     ray_says.status = STATUS | {"at": time.time(), "idle_s": 100.0}
     with pytest.raises(SystemExit) as left:
         start(50, stop=True)
@@ -122,7 +129,7 @@ def test_stop_ends_a_run_that_stands_still_with_75(ray_says, capsys):
     ("timeout_s", "change"),
     [(200, {"idle_s": 100.0}), (None, {"idle_s": 1e9}), (50, {"idle_s": 100.0, "starting": True})],
 )
-def test_no_word_before_the_timeout_without_one_or_at_the_start(ray_says, capsys, timeout_s, change):
+def test_no_word_before_the_timeout_without_one_or_at_the_start(ray_says, start, capsys, timeout_s, change):
     ray_says.status = STATUS | {"at": time.time()} | change
     dog = start(timeout_s, stop=True)
     work(looks(ray_says, 5))
@@ -130,15 +137,27 @@ def test_no_word_before_the_timeout_without_one_or_at_the_start(ray_says, capsys
     assert "watchdog" not in capsys.readouterr().err
 
 
-def test_without_stop_it_speaks_once_a_timeout_and_the_run_goes_on(ray_says, capsys):
+def test_without_stop_it_speaks_once_a_timeout_and_the_run_goes_on(ray_says, start, tmp_path, capsys):
     ray_says.status = STATUS | {"at": time.time(), "idle_s": 100.0}
     dog = start(50, stop=False)
     work(looks(ray_says, 5))
     end(dog)
     assert capsys.readouterr().err.count("no progress for") == 1
+    (noted,) = map(json.loads, (tmp_path / "run" / "watchdog.jsonl").read_text().splitlines())
+    assert noted["step"] == 3 and "no progress for 100 s: step 3" in noted["lines"][0]
 
 
-def test_a_lost_worker_ends_a_run_that_would_wait_forever_with_76(ray_says, capsys):
+def test_a_full_disk_does_not_end_the_watch(ray_says, start, tmp_path, capsys):
+    ray_says.status = STATUS | {"at": time.time(), "idle_s": 100.0}
+    (tmp_path / "run").write_text("a file where the folder should be")
+    dog = start(50, stop=False)
+    work(looks(ray_says, 5))
+    end(dog)
+    said = capsys.readouterr().err
+    assert said.count("no progress for") == 1 and "watchdog.jsonl cannot be written" in said
+
+
+def test_a_lost_worker_ends_a_run_that_would_wait_forever_with_76(ray_says, start, capsys):
     with pytest.raises(SystemExit) as left:
         start(None, stop=False)
         work(looks(ray_says, 2))
@@ -148,7 +167,7 @@ def test_a_lost_worker_ends_a_run_that_would_wait_forever_with_76(ray_says, caps
     assert capsys.readouterr().err.count("lost worker W") == 1
 
 
-def test_a_head_that_does_not_answer_for_once_does_not_end_the_watch(ray_says, capsys, monkeypatch):
+def test_a_head_that_does_not_answer_for_once_does_not_end_the_watch(ray_says, start, capsys, monkeypatch):
     look, first = ray_tables.look, iter([True])
 
     def busy_at_first():
@@ -232,7 +251,7 @@ def test_an_error_that_is_here_before_ray_knows_its_cause(ray_says, capsys, monk
 
 
 @pytest.mark.parametrize("watched", [True, False], ids=["while it ran", "at its end"])
-def test_a_run_that_lets_go_of_its_workers_when_it_fails(ray_says, capsys, monkeypatch, watched):
+def test_a_run_that_lets_go_of_its_workers_when_it_fails(ray_says, start, capsys, monkeypatch, watched):
     """They were on a node that is gone, which Ray does not know yet: it writes down that the run ended them."""
     let_go = died("W", "n2", "OUT_OF_SCOPE", lost=False)
 
@@ -278,7 +297,7 @@ def test_patience_is_bounded(ray_says, capsys, monkeypatch):
     assert "Ray still calls alive what does not answer: node two (10.0.0.2)" in capsys.readouterr().err
 
 
-def test_processes_that_the_kernel_killed_for_memory_are_named(ray_says, capsys, monkeypatch):
+def test_processes_that_the_kernel_killed_for_memory_are_named(ray_says, start, capsys, monkeypatch):
     killed = iter([5, 7])
     monkeypatch.setattr(watchdog, "killed_for_memory", lambda: next(killed))
     dog = start(None, stop=False)

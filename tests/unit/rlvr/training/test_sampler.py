@@ -109,6 +109,18 @@ def test_nsr_drops_what_is_right_and_stores_its_advantages(make):
     assert set(buffer.queue.rows) == set(batch.keys), "what is dropped has left the queue"
     assert [buffer.queue.rows[key]["sample_advantage"].item() for key in batch.keys] == [-1.0] * 3
     assert metrics["rlvr/kept_count"] == metrics["rlvr/incorrect_wrong"] == 3
+    assert (metrics["rlvr/pushed_up_count"], metrics["rlvr/pushed_down_count"]) == (0, 3)
+
+
+def test_what_is_pushed_is_counted_by_its_sign(make):
+    def pushed(**settings):
+        metrics = make(("a", [1, 1, 0]), ("b", [1, 1, 1]), **settings).sample(1, "train", 2)[1]
+        return metrics.get("rlvr/pushed_up_count"), metrics.get("rlvr/pushed_down_count")
+
+    assert pushed(advantage="weighted") == (5, 1)
+    assert pushed(advantage="negative", sample_selection="mask") == (0, 1), "a kept sample of advantage 0 is not pushed"
+    assert pushed(advantage="weighted", zero_variance="drop") == (2, 1), "nor is one that has left the step"
+    assert pushed(adv_estimator="grpo") == (None, None), "its advantages come later"
 
 
 def test_kinds_are_counted_and_some_are_not_learned_from(make):
