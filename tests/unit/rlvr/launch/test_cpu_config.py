@@ -2,6 +2,7 @@
 
 import pytest
 
+from passk.engine import CPU_ARGUMENTS
 from rlvr.launch import dry_run
 from tests.conftest import ROOT
 
@@ -19,8 +20,10 @@ def test_everything_is_computed_in_float32(method):
     assert model.rollout.dtype == "float32"
 
 
-def test_vllm_takes_its_memory_from_what_is_free():
+def test_vllm_takes_its_memory_from_what_is_free_and_answers_share_their_prompt():
     arguments = [f"--config-dir={ROOT / 'configs'}", "--config-name=psr_nsr", "base_model=tiny", "machine=cpu"]
     config = dry_run.compose([*arguments, "trainer.experiment_name=test"])
-    assert config.actor_rollout_ref.rollout.engine_kwargs.vllm.worker_cls == "rlvr.cpu.worker.Worker"
+    vllm = config.actor_rollout_ref.rollout.engine_kwargs.vllm
+    assert vllm.worker_cls == CPU_ARGUMENTS["worker_cls"] == "rlvr.cpu.worker.Worker"
+    assert vllm.block_size == CPU_ARGUMENTS["block_size"] == 32  # the least that vLLM's kernel for the CPU likes
     assert "VLLM_CPU_KVCACHE_SPACE" not in config.ray_kwargs.ray_init.runtime_env.env_vars
