@@ -72,6 +72,7 @@ def test_nsr_trains_validates_saves_and_resumes(launch, tiny):
     resolved = yaml.safe_load((first.folder / "config.yaml").read_text())
     assert resolved["algorithm"]["advantage"] == "negative"
     assert resolved["actor_rollout_ref"]["actor"]["optim"]["lr"] == 1e-4
+    assert "launch_worker.py" in resolved["ray_kwargs"]["ray_init"]["runtime_env"]["py_executable"]  # the fork server's
     assert list((first.folder / "tensorboard").glob("events*"))
 
     # The same command with more steps goes on at step 3, with the data of a new epoch.

@@ -8,8 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from rlvr.cpu import forkserver
+from rlvr.cpu.callback import PY_EXECUTABLE, ForkServer
+from rlvr.operate.cluster import JoinCluster
 
 LAUNCHER = Path(forkserver.__file__).with_name("launch_worker.py")
 # In a process of its own, as in a run: nothing else is imported, so forking is safe. Ray is a stand-in.
@@ -117,3 +120,17 @@ def test_workers_do_not_share_ray_ids():
     ids = [line for line in result.stdout.splitlines() if line.startswith("id ")]
     assert len(ids) == 2, result.stderr
     assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize("address, forked", [(None, True), ("local", True), ("10.0.0.1:6379", False)])
+def test_a_run_that_starts_ray_for_itself_forks_its_workers(monkeypatch, address, forked):
+    """At the priority of the driver, whatever else keeps the cores busy; "local" is what JoinCluster makes of no address."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_worker_niceness", "")  # so that it is as it was afterwards
+    monkeypatch.delenv("RAY_worker_niceness")
+    monkeypatch.setattr(forkserver, "start", lambda: "the launcher")
+    config = OmegaConf.create({"ray_kwargs": {"ray_init": {"address": address}}})
+    JoinCluster().on_run_start(config)
+    ForkServer().on_run_start(config)
+    assert OmegaConf.select(config, PY_EXECUTABLE) == ("the launcher" if forked else None)
+    assert os.environ.get("RAY_worker_niceness") == ("0" if forked else None)

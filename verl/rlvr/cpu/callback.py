@@ -14,6 +14,9 @@ PY_EXECUTABLE = "ray_kwargs.ray_init.runtime_env.py_executable"
 class ForkServer(Callback):
     """Ray's workers are forked from one process that has imported everything; see :mod:`rlvr.cpu.forkserver`.
 
+    They run at the driver's own priority, where Ray would lower it: beside any other program that is busy on a core, an update,
+    whose threads wait for each other, would get as little of it as the one that shares that core.
+
     Not for a Ray that runs already: its workers may be on other machines.
     """
 
@@ -21,5 +24,7 @@ class ForkServer(Callback):
         self.command = None if "RAY_ADDRESS" in os.environ else forkserver.start()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if self.command is not None and config.ray_kwargs.ray_init.get("address") is None:
+        # "local" is what rlvr.operate.cluster sets where a run starts Ray for itself
+        if self.command is not None and config.ray_kwargs.ray_init.get("address") in (None, "local"):
             OmegaConf.update(config, PY_EXECUTABLE, self.command, force_add=True)
+            os.environ.setdefault("RAY_worker_niceness", "0")
