@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from rlvr.cpu import forkserver
-from rlvr.cpu.callback import PY_EXECUTABLE, ForkServer
+from rlvr.cpu.callback import PY_EXECUTABLE, WORKER_NICENESS, ForkServer
 from rlvr.operate.cluster import JoinCluster
 
 LAUNCHER = Path(forkserver.__file__).with_name("launch_worker.py")
@@ -126,11 +126,11 @@ def test_workers_do_not_share_ray_ids():
 def test_a_run_that_starts_ray_for_itself_forks_its_workers(monkeypatch, address, forked):
     """At the priority of the driver, whatever else keeps the cores busy; "local" is what JoinCluster makes of no address."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("RAY_worker_niceness", "")  # so that it is as it was afterwards
-    monkeypatch.delenv("RAY_worker_niceness")
+    monkeypatch.setenv(WORKER_NICENESS, "")  # so that it is as it was afterwards
+    monkeypatch.delenv(WORKER_NICENESS)
     monkeypatch.setattr(forkserver, "start", lambda: "the launcher")
     config = OmegaConf.create({"ray_kwargs": {"ray_init": {"address": address}}})
     JoinCluster().on_run_start(config)
     ForkServer().on_run_start(config)
     assert OmegaConf.select(config, PY_EXECUTABLE) == ("the launcher" if forked else None)
-    assert os.environ.get("RAY_worker_niceness") == ("0" if forked else None)
+    assert os.environ.get(WORKER_NICENESS) == ("0" if forked else None)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from rlvr.cpu import forkserver
 
 PY_EXECUTABLE = "ray_kwargs.ray_init.runtime_env.py_executable"
+WORKER_NICENESS = "RAY_worker_niceness"
 
 
 class ForkServer(Callback):
@@ -27,4 +28,4 @@ class ForkServer(Callback):
         # "local" is what rlvr.operate.cluster sets where a run starts Ray for itself
         if self.command is not None and config.ray_kwargs.ray_init.get("address") in (None, "local"):
             OmegaConf.update(config, PY_EXECUTABLE, self.command, force_add=True)
-            os.environ.setdefault("RAY_worker_niceness", "0")
+            os.environ.setdefault(WORKER_NICENESS, "0")
