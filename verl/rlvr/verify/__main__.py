@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--workers", type=int, default=2, help="processes of the symbolic layer")
-    parser.add_argument("--deadline", type=float, default=2.0, help="seconds for one symbolic verdict")
+    parser.add_argument("--deadline", type=float, default=2.0, help="seconds of processor time for one verdict")
     parser.add_argument("--extraction", default=",".join(EXTRACTIONS), help="policies for responses, in order")
     parser.add_argument("--accept", default="", help=f"matters of taste: {', '.join(TASTES)}")
     return parser

@@ -1,4 +1,4 @@
-"""Worker processes that can be killed: hard deadline, limited memory, replaced when they hang or die.
+"""Worker processes that can be killed: hard deadline in processor time, limited memory, replaced when they hang or die.
 
 Workers are separate programs that speak JSON over pipes (:mod:`rlvr.verify.worker`), not forks of the caller: they start the
 same from the main thread, any other thread, an asyncio loop or a Ray actor, with any multiprocessing start method, inherit
@@ -26,7 +26,8 @@ from rlvr.verify.policy import Policy
 from rlvr.verify.verdict import TIMEOUT
 
 START = 120.0  # seconds for a worker to import its libraries, on a busy machine
-GRACE = 0.15  # seconds for a worker to say that the deadline has passed
+GRACE = 0.15  # seconds for a worker to say that its patience is at an end
+PATIENCE = 10.0  # a verdict may take so many times its deadline by the clock: other programs want the processor too
 ATTEMPTS = 3  # a worker that was killed from outside costs no verdict
 
 
@@ -37,7 +38,7 @@ class Reply:
     correct: bool = False
     layer: str = "symbolic"
     error: str | None = None
-    seconds: float | None = None  # of the worker's time, without waiting for it to be free or started
+    seconds: float | None = None  # by the clock, without waiting for the worker to be free or started
 
 
 class WorkerDied(Exception):
@@ -47,7 +48,7 @@ class WorkerDied(Exception):
 class Pool:
     """``workers`` processes, started when first needed. Safe to share between threads; each fork of the caller gets its own.
 
-    ``work`` is a name of :data:`rlvr.verify.worker.WORK`.
+    ``deadline`` is in seconds of a worker's processor time, and ``PATIENCE`` times as many by the clock. ``work`` is a name of :data:`rlvr.verify.worker.WORK`.
     """
 
     def __init__(self, workers: int = 2, deadline: float = 2.0, work: str = "mathematics") -> None:
@@ -77,7 +78,7 @@ class Pool:
         """Never raises for anything that an answer, or a killed worker, can cause."""
         if self._owner != os.getpid():
             self._reset()
-        request = {**request, "deadline": self.deadline}
+        request = {**request, "deadline": self.deadline, "patience": self.deadline * PATIENCE}
         worker = self._idle.get()
         try:
             for _ in range(ATTEMPTS):
@@ -145,7 +146,7 @@ class _Worker:
         except OSError as error:
             raise WorkerDied(str(error)) from error
         try:
-            reply = self._read(request["deadline"] + GRACE)
+            reply = self._read(request["patience"] + GRACE)
         except TimeoutError:
             self.stop()
             return Reply(error=TIMEOUT, seconds=time.perf_counter() - started)

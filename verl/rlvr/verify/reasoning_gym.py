@@ -91,7 +91,7 @@ class TaskVerifier:
     Args:
         policy: what to extract; its tastes are for mathematics and have no effect.
         workers: processes that score, started when first needed.
-        deadline: seconds for one score.
+        deadline: seconds of a worker's processor time for one score.
     """
 
     def __init__(self, policy: Policy | None = None, workers: int = 2, deadline: float = 2.0) -> None:

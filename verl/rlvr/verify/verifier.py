@@ -38,7 +38,7 @@ class Verifier:
     Args:
         policy: what to extract and which matters of taste to accept.
         workers: processes of the symbolic layer, started when first needed.
-        deadline: seconds for one symbolic verdict.
+        deadline: seconds of a worker's processor time for one symbolic verdict.
         cache: how many verdicts to remember.
 
     Attributes:

@@ -3,9 +3,11 @@
 ``WORK`` names a module of :data:`WORK`: the symbolic layer of mathematics, or the scorers of reasoning-gym. The process that is
 started loads its libraries once and then forks a child that does the work. A child that is over its deadline or dead is killed
 and replaced by the next fork, in milliseconds, with everything already loaded. The forking process has one thread
-and nothing of ours in it (no CUDA, no Ray, no locks), so forking is safe whatever the caller runs in. Memory is limited with
-RLIMIT_AS; an alarm ends a child that its parent can no longer kill; the end of stdin, which the kernel closes when the caller
-dies however it dies, ends both. Deliberately left out: scheduling (:mod:`rlvr.verify.pool`).
+and nothing of ours in it (no CUDA, no Ray, no locks), so forking is safe whatever the caller runs in. The deadline is of the
+child's processor time, which the kernel counts: how busy the machine is makes no right answer a wrong one. ``patience`` bounds
+the time by the clock, for what neither computes nor ends. Memory is limited with RLIMIT_AS; an alarm ends a child that its parent
+can no longer kill; the end of stdin, which the kernel closes when the caller dies however it dies, ends both. Deliberately left
+out: scheduling (:mod:`rlvr.verify.pool`).
 """
 
 import contextlib
@@ -56,7 +58,7 @@ def main(work_name: str) -> None:
             if child is not None:
                 child.kill()
             child = _Child(work, replies, requests)
-        reply = child.ask(line, request["deadline"])
+        reply = child.ask(line, request["patience"])
         if not child.alive:
             child = None
         _send(replies, {"id": request["id"], **reply})
@@ -80,36 +82,42 @@ class _Child:
         self.alive = True
         self.served = 0
 
-    def ask(self, line: str, deadline: float) -> dict[str, Any]:
+    def ask(self, line: str, patience: float) -> dict[str, Any]:
+        """The child's reply, or why there is none: over the deadline, over ``patience`` seconds by the clock, or dead."""
         self.served += 1
         os.write(self.requests, line.encode())
-        ready, _, _ = select.select([self.replies], [], [], deadline)
+        ready, _, _ = select.select([self.replies], [], [], patience)
         reply = os.read(self.replies, 65536) if ready else None
         if reply:
             return json.loads(reply)
-        self.kill()
-        return {"error": TIMEOUT if reply is None else "died"}
+        ended_by = self.kill()
+        return {"error": TIMEOUT if reply is None or ended_by == signal.SIGPROF else "died"}
 
-    def kill(self) -> None:
+    def kill(self) -> int | None:
+        """Returns the signal that ended the child: another than SIGKILL if it was ending already."""
         os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        _, status = os.waitpid(self.pid, 0)
         os.close(self.requests)
         os.close(self.replies)
         self.alive = False
+        return os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
 
 
 def _serve(work: ModuleType, down: int, up: int) -> None:
     """The child's whole life; never returns."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for end in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(end, signal.SIG_DFL)
     for line in _lines(down):
         request = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, request["deadline"] + GRACE)
+        signal.setitimer(signal.ITIMER_REAL, request["patience"] + GRACE)
+        signal.setitimer(signal.ITIMER_PROF, request["deadline"])  # of this process's own time, the kernel's for it included
         # sympy and scorers raise whatever they like on odd input; the caller counts it
         try:
             reply: dict[str, Any] = work.answer(request)
         except BaseException as error:  # noqa: BLE001  (math-verify's TimeoutException and RecursionError among them)
             reply = {"error": f"error: {type(error).__name__}: {str(error)[:200]}"}
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
         os.write(up, json.dumps(reply).encode())
     os._exit(0)
 

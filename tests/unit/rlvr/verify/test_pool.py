@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from rlvr.verify import Verifier, pool
@@ -21,6 +23,7 @@ from rlvr.verify.worker import MEMORY
 RIGHT = (r"\lim_{x\to 0} \frac{\sin x}{x}", r"\lim_{x\to 0} \frac{\tan x}{x}")
 WRONG = (r"\int_0^1 x dx", r"\int_0^2 x dx")
 ENDLESS = (r"\prod_{k=1}^{10^8} (k+1)", r"\prod_{k=1}^{10^8} k")
+DEADLINE = 2.0
 
 
 def test_right_and_wrong(verifier):
@@ -32,9 +35,10 @@ def test_right_and_wrong(verifier):
 @pytest.fixture
 def hasty(monkeypatch):
     """A verifier with a deadline for what has no end. How late it comes is measured by the benchmark."""
-    monkeypatch.setattr(pool, "GRACE", 60.0)  # a worker that is late on a busy machine would itself be replaced
-    made = Verifier(workers=1, deadline=3.0)
-    made.pool.start()
+    monkeypatch.setattr(pool, "PATIENCE", 600.0)
+    made = Verifier(workers=1, deadline=60.0)
+    assert made.compare(*RIGHT).correct, "its child is there"
+    made.pool.deadline = DEADLINE
     yield made
     made.close()
 
@@ -47,6 +51,33 @@ def test_endless_work_is_cut_off_and_sympy_is_not_imported_again(hasty):
     hasty.pool.deadline = 60.0
     assert hasty.compare(*RIGHT).correct
     assert hasty.pool.pids() == [worker], "only its child was replaced, with sympy already loaded"
+
+
+@pytest.fixture
+def stopped(hasty):
+    """The child of the worker, which computes nothing until it is resumed."""
+    (child,) = psutil.Process(hasty.pool.pids()[0]).children()
+    child.suspend()
+    return child
+
+
+def test_a_worker_that_gets_no_processor_time_is_waited_for(hasty, stopped):
+    with ThreadPoolExecutor() as threads:
+        verdict = threads.submit(hasty.compare, *WRONG)
+        time.sleep(1.2 * DEADLINE)
+        assert not verdict.done()
+        stopped.resume()
+        assert verdict.result().error is None
+
+
+def test_a_worker_that_computes_nothing_is_not_waited_for_without_end(hasty, stopped, monkeypatch):
+    monkeypatch.setattr(pool, "PATIENCE", 0.1)
+    monkeypatch.setattr(pool, "GRACE", 60.0)  # the worker itself, which is late on a busy machine, is waited for
+    (worker,) = hasty.pool.pids()
+    assert hasty.compare(*WRONG).timed_out
+    monkeypatch.setattr(pool, "PATIENCE", 600.0)
+    assert hasty.compare(*WRONG).error is None
+    assert hasty.pool.pids() == [worker]
 
 
 def test_workers_killed_in_mid_batch_lose_no_verdict(verifier):
