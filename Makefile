@@ -28,9 +28,12 @@ paper: install
 real: install
 	.venv/bin/python scripts/real.py $(ARGS)
 
+# Two processes run tests, a file each at a time; the longest files come first.
+PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 ## make test           the whole test suite, on the real engine
 test: install
-	.venv/bin/python -m pytest
+	$(PYTEST) tests/integration tests/unit
 
 ## make test-real      a real language model trains two steps; brings 93 MB of weights
 test-real: install
@@ -38,7 +41,7 @@ test-real: install
 
 ## make test-unit      the tests that take seconds
 test-unit: install
-	.venv/bin/python -m pytest tests/unit
+	$(PYTEST) tests/unit
 
 ## make bench          accuracy and speed of the verifier, speed of the evaluation (PAIRS=labelled pairs, for the verifier)
 PAIRS ?= ../shared/grader/pairs.jsonl

@@ -1,8 +1,9 @@
-"""Runs on the real engine: Ray, FSDP2 on gloo, vLLM's CPU build. A run takes one to two minutes on two cores, so few are made
+"""Runs on the real engine: Ray, FSDP2 on gloo, vLLM's CPU build. A run takes half a minute on two cores, so few are made
 and each shows several things.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,18 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import ROOT
 
 PRETRAIN_STEPS = 400  # enough for right and wrong answers
+QUESTIONS, N = 8, 4  # of a step of a launched run, and samples of each, unless a test sets others
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
-    """A tiny model that knows little, and its data."""
-    folder = tmp_path_factory.mktemp("tiny")
+def tiny(tmp_path_factory, worker_id) -> Path:
+    """A tiny model that knows little, and its data: made once for all processes that run tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "tiny"
     command = [sys.executable, "-m", "rlvr.tiny", "--output", str(folder), "--steps", str(PRETRAIN_STEPS)]
-    subprocess.run(command, check=True, cwd=ROOT)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.with_suffix(".made").exists():
+            subprocess.run(command, check=True, cwd=ROOT)
+            folder.with_suffix(".made").touch()
     return folder
 
 
@@ -37,8 +44,13 @@ class Run:
     @property
     def metrics(self) -> dict[int, dict[str, Any]]:
         """step -> metrics; validation before training is step 0."""
-        lines = (self.folder / "metrics.jsonl").read_text().splitlines()
-        return {record.pop("step"): record for record in map(json.loads, lines)}
+        return read_metrics(self.folder)
+
+
+def read_metrics(folder: Path) -> dict[int, dict[str, Any]]:
+    """step -> metrics."""
+    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return {record.pop("step"): record for record in records}
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +70,9 @@ def launch(tiny, tmp_path_factory):
             "trainer.val_before_train=false",
             "trainer.save_freq=-1",
             "trainer.test_freq=-1",
-            "data.train_batch_size=8",
+            f"data.train_batch_size={QUESTIONS}",
             "data.val_max_samples=4",
-            "actor_rollout_ref.rollout.n=4",
+            f"actor_rollout_ref.rollout.n={N}",
             "actor_rollout_ref.rollout.val_kwargs.n=4",
             "actor_rollout_ref.actor.ppo_mini_batch_size=4",
         ]
@@ -82,3 +94,17 @@ def launch(tiny, tmp_path_factory):
 def succeeded(run: Run) -> Run:
     assert run.exit_code == 0, run.output[-8000:]
     return run
+
+
+def check_step(metrics: dict[str, Any]) -> None:
+    """What must hold in every step that had an update."""
+    assert metrics["rlvr/correct_count"] + metrics["rlvr/incorrect_count"] == QUESTIONS * N
+    assert metrics["rlvr/questions"] == QUESTIONS
+    assert metrics["rlvr/fully_unsolved"] + metrics["rlvr/solved_at_least_once"] == QUESTIONS
+    assert metrics["rlvr/pass@1"] == pytest.approx(metrics["rlvr/accuracy"])
+    assert metrics["rlvr/pass@4"] == pytest.approx(metrics["rlvr/solved_at_least_once"] / QUESTIONS)
+    assert metrics["actor/entropy"] > 0
+    assert math.isfinite(metrics["actor/pg_loss"])
+    assert metrics["actor/grad_norm"] > 0
+    assert metrics["rlvr/grader_timeouts"] == metrics["rlvr/grader_errors"] == 0
+    assert "actor/pg_clipfrac_positive" in metrics and "actor/pg_clipfrac_negative" in metrics

@@ -12,13 +12,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.integration.conftest import QUESTIONS, N, read_metrics
 
-A_STEP = 8 * 4  # answers; in its first step the trainer asks its workers once more than later, in a phase of its own
+A_STEP = (
+    QUESTIONS * N
+)  # answers; in its first step the trainer asks its workers once more than later, in a phase of its own
 REPORT_S = 3  # the watchdog says after so long where the run stands
 REWARD = """
 import asyncio
@@ -45,6 +49,7 @@ class Training:
         self.folder = folder / "run"
         self.hold, self.reached = folder / "hold", folder / "reached"
         self.hold.touch()
+        self.said = 0  # characters of the log when the run went on
         (folder / "reward.py").write_text(REWARD.format(hold=str(self.hold), reached=str(self.reached), free=free))
         command = [
             *("bash", str(ROOT / "run_tiny_psr_nsr.sh")),
@@ -58,10 +63,10 @@ class Training:
             "trainer.val_before_train=false",
             "trainer.save_freq=-1",
             "trainer.test_freq=-1",
-            "data.train_batch_size=8",
+            f"data.train_batch_size={QUESTIONS}",
             "data.val_max_samples=4",
-            "actor_rollout_ref.rollout.n=4",
-            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+            f"actor_rollout_ref.rollout.n={N}",
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={QUESTIONS}",
             *settings,
         ]
         self.log = folder / "log.txt"
@@ -73,7 +78,8 @@ class Training:
         self.until(self.reached.exists)
 
     def until_it_stands_in(self, phase: str) -> None:
-        self.until(lambda: f"waiting in {phase}" in self.log.read_text())
+        """Until the watchdog says so; on a busy machine it may have said it of an earlier step."""
+        self.until(lambda: f"waiting in {phase}" in self.log.read_text()[self.said :])
 
     def until(self, condition) -> None:
         deadline = time.monotonic() + 300
@@ -83,6 +89,7 @@ class Training:
             time.sleep(0.1)
 
     def release(self) -> None:
+        self.said = len(self.log.read_text())
         self.hold.unlink()
 
     def worker(self, name: str) -> psutil.Process:
@@ -152,17 +159,35 @@ def test_rollout_worker_lost_in_the_reward(train):
     assert f"{ROLLOUT_WORKER} (pid " in (line := run.loss()) and "during rollout and reward of step 1: " in line
 
 
-@pytest.mark.parametrize(
-    ("phase", "settings"), [("old log-prob", ["actor_rollout_ref.actor.ppo_epochs=2"]), ("actor update", [])]
-)
-def test_training_worker_lost(train, phase, settings):
-    run = train(*settings, free=A_STEP)
+def lose_training_worker(run: Training, phase: str) -> dict[str, Any]:
+    """In ``phase`` of the second step. Returns the metrics of the first."""
     run.until_held()
     run.worker(TRAINING_WORKER).suspend()
     run.release()
     run.until_it_stands_in(phase)
     run.kill(TRAINING_WORKER)
     assert f"{TRAINING_WORKER} (pid " in (line := run.loss()) and f"during {phase} of step 2: " in line
+    return read_metrics(run.folder)[1]
+
+
+def test_training_worker_of_nsr_with_mask_lost_in_the_old_log_probs(train):
+    settings = ["algorithm.advantage=negative", "algorithm.sample_selection=mask"]
+    run = train(*settings, "actor_rollout_ref.actor.ppo_epochs=2", free=A_STEP)
+    metrics = lose_training_worker(run, "old log-prob")
+    assert metrics["rlvr/kept_count"] == A_STEP
+    assert metrics["rlvr/effective_examples"] == metrics["rlvr/incorrect_count"]
+    assert metrics["rlvr/optimizer_steps"] == 2
+    assert metrics["critic/advantages/min"] == -1.0
+    assert metrics["critic/advantages/max"] == (0.0 if metrics["rlvr/correct_count"] else -1.0)
+
+
+def test_training_worker_of_w_reinforce_lost_in_the_update(train):
+    settings = ["algorithm.advantage=weighted", "algorithm.positive_advantage_weight=0.5"]
+    metrics = lose_training_worker(train(*settings, free=A_STEP), "actor update")
+    assert metrics["rlvr/kept_count"] == A_STEP
+    assert metrics["rlvr/optimizer_steps"] == 1
+    assert metrics["critic/advantages/min"] == -1.0
+    assert metrics["critic/advantages/max"] == (0.5 if metrics["rlvr/correct_count"] else -1.0)
 
 
 def test_training_worker_lost_while_it_writes_a_checkpoint(train):

@@ -1,30 +1,18 @@
-"""Every method trains on the real engine; checkpoints, resuming, validation, two workers, a step without samples."""
+"""NSR, PSR and PPO train on the real engine; checkpoints, resuming, validation, two workers, a step without samples.
+
+W-REINFORCE, and NSR with mask, train in test_lost_workers.py; GRPO in test_two_nodes.py; each method in test_formulas.py.
+"""
 
 import json
 import math
 
 import pandas as pd
-import pytest
 import yaml
 from safetensors.torch import load_file
 
-from tests.integration.conftest import succeeded
+from tests.integration.conftest import QUESTIONS, N, check_step, succeeded
 
-SAMPLES = 8 * 4  # questions a step × samples a question
-
-
-def check_step(metrics: dict) -> None:
-    """What must hold in every step that had an update."""
-    assert metrics["rlvr/correct_count"] + metrics["rlvr/incorrect_count"] == SAMPLES
-    assert metrics["rlvr/questions"] == 8
-    assert metrics["rlvr/fully_unsolved"] + metrics["rlvr/solved_at_least_once"] == 8
-    assert metrics["rlvr/pass@1"] == pytest.approx(metrics["rlvr/accuracy"])
-    assert metrics["rlvr/pass@4"] == pytest.approx(metrics["rlvr/solved_at_least_once"] / 8)
-    assert metrics["actor/entropy"] > 0
-    assert math.isfinite(metrics["actor/pg_loss"])
-    assert metrics["actor/grad_norm"] > 0
-    assert metrics["rlvr/grader_timeouts"] == metrics["rlvr/grader_errors"] == 0
-    assert "actor/pg_clipfrac_positive" in metrics and "actor/pg_clipfrac_negative" in metrics
+SAMPLES = QUESTIONS * N
 
 
 def weights(folder):
@@ -127,61 +115,16 @@ def test_psr_with_two_workers_skips_a_step_without_correct_samples(launch, tiny)
     assert updated["actor/grad_norm"] > 0
 
 
-def test_w_reinforce_keeps_all(launch):
+def test_ppo_with_critic_in_reward_kl_and_upstreams_rollouts(launch):
     run = succeeded(
         launch(
-            "run_tiny_psr_nsr.sh",
-            "algorithm.advantage=weighted",
-            "algorithm.positive_advantage_weight=0.5",
-            "actor_rollout_ref.rollout.n=16",
-            name="weighted",
-        )
-    )
-    for step in (1, 2):
-        metrics = run.metrics[step]
-        assert metrics["rlvr/kept_count"] == 8 * 16
-        assert metrics["rlvr/optimizer_steps"] == 2
-        assert metrics["critic/advantages/min"] == -1.0
-        assert metrics["critic/advantages/max"] == (0.5 if metrics["rlvr/correct_count"] else -1.0)
-
-
-def test_nsr_with_mask_keeps_all_and_learns_from_incorrect_samples(launch):
-    run = succeeded(
-        launch(
-            "run_tiny_psr_nsr.sh",
-            "algorithm.advantage=negative",
-            "algorithm.sample_selection=mask",
-            "actor_rollout_ref.rollout.n=16",
-            name="mask",
-        )
-    )
-    for step in (1, 2):
-        metrics = run.metrics[step]
-        assert metrics["rlvr/kept_count"] == 8 * 16
-        assert metrics["rlvr/effective_examples"] == metrics["rlvr/incorrect_count"]
-        assert metrics["critic/advantages/min"] == -1.0
-        assert metrics["critic/advantages/max"] == (0.0 if metrics["rlvr/correct_count"] else -1.0)
-
-
-def test_grpo_with_kl_loss_positive_learning_weight_and_upstreams_rollouts(launch):
-    run = succeeded(
-        launch(
-            "run_tiny_grpo.sh",
-            "algorithm.positive_learning_weight=0.5",
+            "run_tiny_ppo.sh",
+            "trainer.save_freq=2",
             "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
             "reward.num_workers=1",
-            name="grpo",
+            name="ppo",
         )
     )
-    for step in (1, 2):
-        check_step(run.metrics[step])
-        assert run.metrics[step]["rlvr/kept_count"] == SAMPLES
-        assert "actor/kl_loss" in run.metrics[step]
-        assert "timing_s/ref" in run.metrics[step]
-
-
-def test_ppo_with_critic_and_in_reward_kl(launch):
-    run = succeeded(launch("run_tiny_ppo.sh", "trainer.save_freq=2", name="ppo"))
     for step in (1, 2):
         check_step(run.metrics[step])
         assert run.metrics[step]["rlvr/kept_count"] == SAMPLES

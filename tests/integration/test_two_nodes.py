@@ -1,4 +1,7 @@
-"""Two Ray nodes on one machine: a run that loses one ends with 76 and resumes; one that hangs says where and ends with 75."""
+"""Two Ray nodes on one machine: a run that loses one ends with 76 and resumes; one that hangs says where and ends with 75.
+
+The run is GRPO's, with its KL loss and a weight on correct samples.
+"""
 
 import json
 import shutil
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rlvr.training import progress
+from tests.integration.conftest import QUESTIONS, N, check_step, read_metrics
 from tests.integration.two_nodes import HANGS_S, TwoNodes
 
 WATCHDOG_S = 45  # longer than any phase of the tiny run on a busy machine
@@ -57,9 +61,32 @@ def until(condition, run: subprocess.Popen, log: Path) -> None:
         time.sleep(0.5)
 
 
+def start_stand_ins(two_nodes: TwoNodes, folder: Path) -> dict[str, tuple[subprocess.Popen, Path]]:
+    """A run without the engine in each phase, phase -> (run, log), all of which stand there. One more fails by itself."""
+    found = {}
+    for number, phase in enumerate(PHASES):
+        log = folder / f"stand-in{number}.log"
+        found[phase] = (two_nodes.run_stand_in(phase, log), log)
+    log = folder / "failing.log"
+    failing = two_nodes.run_stand_in("advantage", log, "+fails=true")
+    assert failing.wait(timeout=HANGS_S) == 1
+    assert "Connection closed by peer" in log.read_text()
+    assert "watchdog: " not in log.read_text(), "there was nothing to wait for"
+    for phase, (run, log) in found.items():
+        until((folder / f"{phase}.held").exists, run, log)
+    return found
+
+
+def lost_node(log: Path) -> str:
+    """The one line of the watchdog on what was lost."""
+    (line,) = {line for line in log.read_text().splitlines() if line.startswith("watchdog: lost ")}
+    assert "lost node" in line
+    return line
+
+
 @pytest.mark.timeout(4 * HANGS_S)
 def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
-    folder, flag = tmp_path / "run", tmp_path / "hang"
+    folder, flag, held = tmp_path / "run", tmp_path / "hang", tmp_path / "hang.held"
     (tmp_path / "reward.py").write_text(REWARD.format(flag=str(flag)))
     settings = [
         f"data.train_files={tiny}/train.parquet",
@@ -72,11 +99,12 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
         "trainer.max_actor_ckpt_to_keep=2",
         "trainer.test_freq=-1",
         "trainer.val_before_train=false",
-        "data.train_batch_size=8",
-        "actor_rollout_ref.rollout.n=4",
+        "algorithm.positive_learning_weight=0.5",
+        f"data.train_batch_size={QUESTIONS}",
+        f"actor_rollout_ref.rollout.n={N}",
         "actor_rollout_ref.actor.ppo_mini_batch_size=4",
     ]
-    metrics, tracker = folder / "metrics.jsonl", folder / "latest_checkpointed_iteration.txt"
+    tracker = folder / "latest_checkpointed_iteration.txt"
 
     # The second node is not there: the launcher's wait names what is missing.
     assert two_nodes.wait("--nodes=1", f"--timeout={HANGS_S // 2}").returncode == 0
@@ -88,54 +116,38 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
     assert present.returncode == 0, present.stderr
     assert present.stdout.count("16 CPUs, 1 GPUs") >= 2
 
-    # Beside the run there are runs without the engine that stand in each phase, and one that fails by itself.
+    # The second node is lost in a rollout. The run waits for its answers; Ray knows it after some seconds.
     log = tmp_path / "first.log"
-    run = two_nodes.run(log, *settings)
-    stand_ins = {}
-    for number, phase in enumerate(PHASES):
-        its_log = tmp_path / f"stand-in{number}.log"
-        stand_ins[phase] = (two_nodes.run_stand_in(phase, its_log), its_log)
-    failing_log = tmp_path / "failing.log"
-    failing = two_nodes.run_stand_in("advantage", failing_log, "+fails=true")
-    assert failing.wait(timeout=HANGS_S) == 1
-    assert "Connection closed by peer" in failing_log.read_text()
-    assert "watchdog: " not in failing_log.read_text(), "there was nothing to wait for"
-    for phase, (driver, its_log) in stand_ins.items():
-        until((tmp_path / f"{phase}.held").exists, driver, its_log)
+    run = two_nodes.run("run_tiny_grpo.sh", log, *settings)
     until(tracker.is_file, run, log)
     flag.touch()
-    until(flag.with_suffix(".held").exists, run, log)
-
-    # The second node is lost. Most runs fail at once, the real one waits for its answers; Ray knows it after some seconds.
+    until(held.exists, run, log)
     two_nodes.lose_worker()
-    for phase, (driver, its_log) in stand_ins.items():
-        assert driver.wait(timeout=HANGS_S) == 76, its_log.read_text()
-        (lost,) = {line for line in its_log.read_text().splitlines() if line.startswith("watchdog: lost ")}
-        assert "lost node" in lost and f"with 1 × StandInWorker during {phase} of step 1: " in lost
-    assert any("no answer from node" in its_log.read_text() for _, its_log in stand_ins.values()), (
-        "the errors came first"
-    )
     assert run.wait(timeout=HANGS_S) == 76, log.read_text()[-8000:]
-    (lost,) = {line for line in log.read_text().splitlines() if line.startswith("watchdog: lost ")}
-    assert "lost node" in lost and "1 × WorkerDict" in lost and "during rollout and reward of step " in lost
+    lost = lost_node(log)
+    assert "1 × WorkerDict" in lost and "during rollout and reward of step " in lost
     saved = int(tracker.read_text())
     flag.unlink()
-    flag.with_suffix(".held").unlink()
+    held.unlink()
 
     # It is back: the same command goes on after the checkpoint. Then the reward function hangs.
     two_nodes.add_worker()
     assert two_nodes.wait(f"--timeout={HANGS_S // 2}").returncode == 0
     log = tmp_path / "second.log"
     watch = [f"trainer.watchdog.timeout_s={WATCHDOG_S}", "trainer.watchdog.stop=true"]
-    run = two_nodes.run(log, *settings, *watch)
+    run = two_nodes.run("run_tiny_grpo.sh", log, *settings, *watch)
     until(lambda: tracker.read_text().isdigit() and int(tracker.read_text()) >= saved + 2, run, log)
     flag.touch()
+    until(held.exists, run, log)
+
+    # Until the watchdog's time is up, the runs without the engine are started.
+    stand_ins = start_stand_ins(two_nodes, tmp_path)
     assert run.wait(timeout=HANGS_S) == 75, log.read_text()[-8000:]
     output = log.read_text()
     assert "setting global step to " + str(saved) in output
     assert "waiting in rollout and reward" in output
     assert "rollout worker 0 waits for reward" in output and "compute_score > sleep" in output
-    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps)), "no step is there twice"
     # verl saves a step before its metrics are known: the saved step's line is lost if the node is lost in between
     assert set(range(1, steps[-1] + 1)) - set(steps) <= {saved}
@@ -145,3 +157,16 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
         f"global_step_{newest - 1}",
         f"global_step_{newest}",
     }
+    for metrics in read_metrics(folder).values():
+        check_step(metrics)
+        assert metrics["rlvr/kept_count"] == QUESTIONS * N
+        assert "actor/kl_loss" in metrics and "timing_s/ref" in metrics
+
+    # The second node is lost once more. The runs without the engine fail at once, long before Ray knows it.
+    two_nodes.lose_worker()
+    for phase, (driver, its_log) in stand_ins.items():
+        assert driver.wait(timeout=HANGS_S) == 76, its_log.read_text()
+        assert f"with 1 × StandInWorker during {phase} of step 1: " in lost_node(its_log)
+    assert any("no answer from node" in its_log.read_text() for _, its_log in stand_ins.values()), (
+        "the errors came first"
+    )

@@ -17,23 +17,26 @@ STEPS = 5
 SETTINGS = [
     f"trainer.total_training_steps={STEPS}",
     f"trainer.save_freq={STEPS}",
-    f"trainer.test_freq={STEPS}",
-    "trainer.val_before_train=true",
-    "data.val_max_samples=128",
-    "actor_rollout_ref.rollout.val_kwargs.n=8",
     "data.train_batch_size=32",
     "actor_rollout_ref.actor.ppo_mini_batch_size=32",
     "actor_rollout_ref.rollout.n=8",
     "actor_rollout_ref.actor.optim.lr=3e-4",
     "trainer.rollout_data_dir=${trainer.default_local_dir}/rollouts",
 ]
+VALIDATED = [
+    f"trainer.test_freq={STEPS}",
+    "trainer.val_before_train=true",
+    "data.val_max_samples=128",
+    "actor_rollout_ref.rollout.val_kwargs.n=8",
+]
 
 
 @pytest.fixture(scope="module")
 def runs(launch) -> dict[str, Run]:
+    settings = {"positive": [*SETTINGS, *VALIDATED], "negative": SETTINGS}
     return {
-        mode: succeeded(launch("run_tiny_psr_nsr.sh", *SETTINGS, f"algorithm.advantage={mode}", name=f"updates-{mode}"))
-        for mode in ("positive", "negative")
+        mode: succeeded(launch("run_tiny_psr_nsr.sh", *its, f"algorithm.advantage={mode}", name=f"updates-{mode}"))
+        for mode, its in settings.items()
     }
 
 

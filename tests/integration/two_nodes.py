@@ -58,9 +58,9 @@ class TwoNodes:
         }
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANGS_S)
 
-    def run(self, log: Path, *settings: str) -> subprocess.Popen:
+    def run(self, launcher: str, log: Path, *settings: str) -> subprocess.Popen:
         environment = self.environment | {"RAY_ADDRESS": self.address, "NNODES": "2", "GPUS_PER_NODE": "1"}
-        return self.start_driver(["bash", str(ROOT / "run_tiny_psr_nsr.sh"), *settings], log, environment)
+        return self.start_driver(["bash", str(ROOT / launcher), *settings], log, environment)
 
     def run_stand_in(self, phase: str, log: Path, *settings: str) -> subprocess.Popen:
         """A run without the engine that waits in ``phase``: tests/integration/stand_in.py."""
