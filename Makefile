@@ -58,7 +58,7 @@ ROUNDS ?= 2
 CONTENDERS ?= $(if $(filter tiny,$(MODEL)),ours$(comma)ours-per-core$(comma)upstream$(comma)upstream-per-core$(comma)trl$(comma)bare,ours$(comma)trl$(comma)bare)
 comma := ,
 bench-step: install
-	bash scripts/install_trl.sh
+	bash scripts/install.sh trl
 	$(if $(filter tiny,$(MODEL)),.venv/bin/python -m rlvr.tiny,scripts/prepare_smollm2)
 	.venv/bin/python tests/bench/bench_step.py step --model $(MODEL) --sizes $(SIZES) --rounds $(ROUNDS) --contenders $(CONTENDERS)
 

@@ -2,6 +2,7 @@
 
     bash scripts/install.sh cpu       .venv       (`make install`)
     bash scripts/install.sh gpu       .venv-gpu   (`make install-gpu`)
+    bash scripts/install.sh trl       .venv-trl   (`make bench-step`)
 
 uv of one version does it (requirements/uv.txt: from PATH, else brought by pip into .tools), pip where uv cannot be had. Both look
 where pip is told to look. ``.installed`` in the environment is written last and says what it was made from; an environment
@@ -44,15 +45,20 @@ class Kind:
     size: str  # of its packages, compressed
     torch: Path | None = None  # names a CPU build, which is on its own
     compiled: tuple[str, ...] = ()  # against that torch
-    local: tuple[str, ...] = ()  # packages of this repository beside the main one
+    local: tuple[str, ...] = ("--editable", str(ROOT))  # packages of this repository
 
 
 LOCKS = ROOT / "requirements"
 KINDS = {
     "cpu": Kind(
-        ROOT / ".venv", LOCKS / "cpu.txt", "1 GB", LOCKS / "torch-cpu.txt", local=(f"{ROOT}/packaging/vllm-alias",)
+        ROOT / ".venv",
+        LOCKS / "cpu.txt",
+        "1 GB",
+        LOCKS / "torch-cpu.txt",
+        local=(f"{ROOT}/packaging/vllm-alias", "--editable", str(ROOT)),
     ),
     "gpu": Kind(ROOT / ".venv-gpu", LOCKS / "gpu.txt", "several GB", compiled=("flash-attn==2.8.3",)),
+    "trl": Kind(ROOT / ".venv-trl", LOCKS / "trl.txt", "500 MB", LOCKS / "torch-cpu.txt", local=()),
 }
 
 
@@ -131,8 +137,9 @@ def install(kind: Kind, chosen: str | None, lock: int) -> None:
         print(f"  compiling {', '.join(kind.compiled)}, which takes long; MAX_JOBS bounds the memory", flush=True)
         with timed("compiling", spent):
             installer.install(folder, ["--no-build-isolation", *kind.compiled], pip_too=False)
-    with timed("this repository", spent):
-        installer.install(folder, ["--no-build-isolation", *kind.local, "--editable", str(ROOT)])
+    if kind.local:
+        with timed("this repository", spent):
+            installer.install(folder, ["--no-build-isolation", *kind.local])
     with timed("bytecode", spent):
         installer.compile(folder)
     made_from = {"from": inputs(kind), "folder": str(folder.resolve()), "python": python.version, "by": installer.name}

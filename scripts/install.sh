@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Make .venv (cpu) or .venv-gpu (gpu) with the pinned packages; does nothing when that is done.   bash scripts/install.sh cpu|gpu
+# Make .venv (cpu), .venv-gpu (gpu) or .venv-trl (trl) with the pinned packages; does nothing when that is done.
+#     bash scripts/install.sh cpu|gpu|trl
 # PYTHON=/path/to/python chooses the Python. This file finds one that runs; scripts/install.py does the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 folder=.venv
-if [ "${1:-}" = gpu ]; then folder=.venv-gpu; fi
+case ${1:-} in gpu | trl) folder=.venv-$1 ;; esac
 if "$folder/bin/python" -I -S scripts/install.py "$@" --check 2>/dev/null; then exit 0; fi
 
 # Version managers put stand-ins on PATH that only print an error: what counts is that it runs. An environment's Python is

@@ -21,7 +21,7 @@ from packaging import tags
 from packaging.markers import Marker
 from packaging.utils import parse_wheel_filename
 
-NAMES = ("cpu", "gpu")
+NAMES = {"cpu": "cpu", "gpu": "gpu", "trl": "cpu"}  # -> whose NAME-exclude.txt says what is never installed
 HERE = Path(__file__).resolve().parent.parent / "requirements"
 PYTHONS = ("3.10", "3.11", "3.12")
 MARKERS = {
@@ -53,7 +53,7 @@ def main() -> None:
 
 def lock(installer: Uv, name: str, upgrade: bool) -> None:
     locked = HERE / f"{name}.txt"
-    exclude = HERE / f"{name}-exclude.txt"
+    exclude = HERE / f"{NAMES[name]}-exclude.txt"
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pyproject.toml").write_text(PROJECT)
         output = Path(folder, "pylock.toml")
@@ -73,7 +73,7 @@ def lock(installer: Uv, name: str, upgrade: bool) -> None:
         packages = tomllib.loads(output.read_text())["packages"]
     lines = filter(None, map(requirement, packages))
     locked.write_text(
-        HEADER.format(name=name, apart=" (torch apart)" if name == "cpu" else "") + "\n".join(lines) + "\n"
+        HEADER.format(name=name, apart=" (torch apart)" if NAMES[name] == "cpu" else "") + "\n".join(lines) + "\n"
     )
 
 

@@ -135,8 +135,10 @@ def prepare(output: str, contenders: list[str], model: str = "tiny") -> Path:
     work = WORKS[model]
     if not (ROOT / work.model / "config.json").is_file():
         sys.exit(f"{work.model} is not there: make it with `{work.made_with}`")
-    if "trl" in contenders and not TRL_PYTHON.is_file():
-        sys.exit("TRL is not installed: `bash scripts/install_trl.sh` (`make bench-step` does it)")
+    if "trl" in contenders and not [*TRL_PYTHON.parent.parent.glob("lib/python3*/site-packages/trl")]:
+        sys.exit(
+            "TRL is not installed: `bash scripts/install.sh trl` (`make bench-step` does it), with Python 3.11 or 3.12"
+        )
     folder = ROOT / output
     (folder / "cells").mkdir(parents=True, exist_ok=True)
     if model != "tiny":

@@ -53,7 +53,7 @@ def test_without_an_index():
     assert installers.places(settings) == ["/wheels"]
 
 
-@pytest.mark.parametrize("name", ["cpu", "uv"])
+@pytest.mark.parametrize("name", ["cpu", "trl", "uv"])
 def test_every_line_of_a_lock_has_one_version_and_hashes(name):
     """A line without a hash would stop every install (`make lock` makes them)."""
     lines = [line for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines() if line[0] != "#"]

@@ -110,7 +110,9 @@ def _serve(work: ModuleType, down: int, up: int) -> None:
     for line in _lines(down):
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["patience"] + GRACE)
-        signal.setitimer(signal.ITIMER_PROF, request["deadline"])  # of this process's own time, the kernel's for it included
+        signal.setitimer(
+            signal.ITIMER_PROF, request["deadline"]
+        )  # of this process's own time, the kernel's for it included
         # sympy and scorers raise whatever they like on odd input; the caller counts it
         try:
             reply: dict[str, Any] = work.answer(request)
