@@ -48,7 +48,8 @@ class WorkerDied(Exception):
 class Pool:
     """``workers`` processes, started when first needed. Safe to share between threads; each fork of the caller gets its own.
 
-    ``deadline`` is in seconds of a worker's processor time, and ``PATIENCE`` times as many by the clock. ``work`` is a name of :data:`rlvr.verify.worker.WORK`.
+    ``deadline`` is in seconds of a worker's processor time, and ``PATIENCE`` times as many by the clock. ``work`` is a name of
+    :data:`rlvr.verify.worker.WORK`.
     """
 
     def __init__(self, workers: int = 2, deadline: float = 2.0, work: str = "mathematics") -> None:
