@@ -159,10 +159,10 @@ def test_one_engine_is_kept_full():
 
 
 def test_replicas_answer_everything_once():
-    found = list(sample_on_replicas(fake_engine, SETTINGS, 3, iter(REQUESTS), in_flight=6))
+    found = list(sample_on_replicas(fake_engine, SETTINGS, 2, iter(REQUESTS), in_flight=6))
     assert sorted(answers.key for answers in found) == [key for key, _ in REQUESTS]
     assert all(one.generations[1].text.startswith(f"prompt {one.key[1]} 1") for one in found)
-    assert len(list(sample_on_replicas(fake_engine, SETTINGS, 3, iter(REQUESTS[:1]), in_flight=6))) == 1
+    assert len(list(sample_on_replicas(fake_engine, SETTINGS, 2, iter(REQUESTS[:1]), in_flight=6))) == 1
 
 
 def test_a_replica_that_dies_stops_the_run():

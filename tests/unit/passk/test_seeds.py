@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passk import seeds
 from passk.estimate import estimate
 from passk.seeds import bootstrap, difference_seeds, estimate_seeds
 from tests.unit.passk.test_estimate import counted
@@ -12,14 +13,14 @@ from tests.unit.passk.test_estimate import counted
 
 def test_one_seed_is_the_estimate_of_its_file():
     counts = counted([(16, c) for c in (0, 1, 3, 8, 16, 16, 2)], None)
-    alone, seeds = estimate("m", counts, [1, 4, 16], majority=False), estimate_seeds("m", [counts], [1, 4, 16])
+    alone, one_seed = estimate("m", counts, [1, 4, 16], majority=False), estimate_seeds("m", [counts], [1, 4, 16])
     for k in (1, 4, 16):
-        assert seeds.pass_at_k[k].value == pytest.approx(alone.pass_at_k[k].value, abs=1e-12)
+        assert one_seed.pass_at_k[k].value == pytest.approx(alone.pass_at_k[k].value, abs=1e-12)
         # two draws of 10,000 resamples of the same distribution
-        assert seeds.pass_at_k[k].low == pytest.approx(alone.pass_at_k[k].low, abs=0.03)
-        assert seeds.pass_at_k[k].high == pytest.approx(alone.pass_at_k[k].high, abs=0.03)
-    assert seeds.solved_never.value == alone.solved_never.value == pytest.approx(1 / 7)
-    assert seeds.solved_always.value == alone.solved_always.value == pytest.approx(2 / 7)
+        assert one_seed.pass_at_k[k].low == pytest.approx(alone.pass_at_k[k].low, abs=0.03)
+        assert one_seed.pass_at_k[k].high == pytest.approx(alone.pass_at_k[k].high, abs=0.03)
+    assert one_seed.solved_never.value == alone.solved_never.value == pytest.approx(1 / 7)
+    assert one_seed.solved_always.value == alone.solved_always.value == pytest.approx(2 / 7)
 
 
 @given(st.lists(st.lists(st.integers(0, 8), min_size=5, max_size=5), min_size=1, max_size=4))
@@ -33,13 +34,14 @@ def test_mean_over_seeds(rows):
         assert one.low - 1e-12 <= one.value <= one.high + 1e-12
 
 
-def test_intervals_hold_what_was_drawn_from():
+def test_intervals_hold_what_was_drawn_from(monkeypatch):
     """Coverage of the bootstrap over questions and seeds, on data whose mean is known."""
+    monkeypatch.setattr(seeds, "RESAMPLES", 1000)
     generator = np.random.default_rng(1)
     inside = 0
     for _ in range(60):
-        seeds, questions = generator.normal(0, 0.05, (12, 1)), generator.normal(0, 0.2, (1, 80))
-        [one] = bootstrap((0.5 + seeds + questions)[..., None])
+        of_seeds, of_questions = generator.normal(0, 0.05, (12, 1)), generator.normal(0, 0.2, (1, 80))
+        [one] = bootstrap((0.5 + of_seeds + of_questions)[..., None])
         inside += one.low <= 0.5 <= one.high
     assert inside >= 50  # 57 expected
 
