@@ -21,10 +21,10 @@ QUESTIONS, N = 8, 4  # of a step of a launched run, and samples of each, unless 
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory, worker_id) -> Path:
+def tiny(tmp_path_factory) -> Path:
     """A tiny model that knows little, and its data: made once for all processes that run tests."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "tiny"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
     command = [sys.executable, "-m", "rlvr.tiny", "--output", str(folder), "--steps", str(PRETRAIN_STEPS)]
     with FileLock(folder.with_suffix(".lock")):
         if not folder.with_suffix(".made").exists():

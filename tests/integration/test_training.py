@@ -1,6 +1,7 @@
-"""NSR, PSR and PPO train on the real engine; checkpoints, resuming, validation, two workers, a step without samples.
+"""NSR, PSR, GRPO and PPO train on the real engine; checkpoints, resuming, validation, two workers, a step without samples.
 
-W-REINFORCE, and NSR with mask, train in test_lost_workers.py; GRPO in test_two_nodes.py; each method in test_formulas.py.
+W-REINFORCE, and NSR with mask, train in test_lost_workers.py; GRPO with a weight on correct samples in test_two_nodes.py; each
+method in test_formulas.py.
 """
 
 import json
@@ -115,16 +116,24 @@ def test_psr_with_two_workers_skips_a_step_without_correct_samples(launch, tiny)
     assert updated["actor/grad_norm"] > 0
 
 
-def test_ppo_with_critic_in_reward_kl_and_upstreams_rollouts(launch):
+def test_grpo_with_upstreams_rollouts(launch):
     run = succeeded(
         launch(
-            "run_tiny_ppo.sh",
-            "trainer.save_freq=2",
+            "run_tiny_grpo.sh",
             "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null",
             "reward.num_workers=1",
-            name="ppo",
+            name="grpo",
         )
     )
+    for step in (1, 2):
+        check_step(run.metrics[step])
+        assert run.metrics[step]["rlvr/kept_count"] == SAMPLES
+        assert "actor/kl_loss" in run.metrics[step]
+        assert "timing_s/ref" in run.metrics[step]
+
+
+def test_ppo_with_critic_and_in_reward_kl(launch):
+    run = succeeded(launch("run_tiny_ppo.sh", "trainer.save_freq=2", name="ppo"))
     for step in (1, 2):
         check_step(run.metrics[step])
         assert run.metrics[step]["rlvr/kept_count"] == SAMPLES

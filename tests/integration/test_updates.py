@@ -27,7 +27,7 @@ VALIDATED = [
     f"trainer.test_freq={STEPS}",
     "trainer.val_before_train=true",
     "data.val_max_samples=128",
-    "actor_rollout_ref.rollout.val_kwargs.n=8",
+    "actor_rollout_ref.rollout.val_kwargs.n=4",
 ]
 
 
