@@ -14,7 +14,7 @@ by name proves it in the process that trains.
 | vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/training/vllm_server.py |
 | reward | ``reward.custom_reward_function`` | rlvr/training/reward.py |
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
-| token budgets | ``${token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
+| token budgets | ``${token_budget:N}``, ``${cpu_token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
 | size of the weight bucket | ``${weight_bucket:N}`` in YAML | rlvr/launch/bucket.py |
 | validation before Ray | ``hydra.callbacks.preflight`` | rlvr/launch/preflight.py |
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
@@ -64,6 +64,7 @@ def register_vllm_server(replica: ModuleType) -> None:
 
 OmegaConf.register_new_resolver("prompt_template", prompts.chat_template, replace=True)
 OmegaConf.register_new_resolver("token_budget", tokens.token_budget, replace=True)
+OmegaConf.register_new_resolver("cpu_token_budget", tokens.cpu_token_budget, replace=True)
 OmegaConf.register_new_resolver("sequence_tokens", tokens.whole_sequence, replace=True)
 OmegaConf.register_new_resolver("weight_bucket", bucket.weight_bucket, replace=True)
 
@@ -115,6 +116,7 @@ def missing_registrations() -> list[str]:
         "trainer decomposed": "decomposed" in trainer_base.TRAINER_REGISTRY,
         "resolver prompt_template": OmegaConf.has_resolver("prompt_template"),
         "resolver token_budget": OmegaConf.has_resolver("token_budget"),
+        "resolver cpu_token_budget": OmegaConf.has_resolver("cpu_token_budget"),
         "resolver weight_bucket": OmegaConf.has_resolver("weight_bucket"),
     }
     return [name for name, known in expected.items() if not known]

@@ -1,5 +1,7 @@
 """What verl would stumble over in the middle of a run; the rules hold for verl as it is installed."""
 
+import json
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -9,7 +11,7 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2ForCausalLM
 
 from rlvr.launch import rules
 from rlvr.launch.shapes import KNOWN, shape_of
-from rlvr.launch.tokens import token_budget
+from rlvr.launch.tokens import CPU_ACTIVATIONS, cpu_token_budget, token_budget
 
 QWEN_7B = shape_of(KNOWN["Qwen/Qwen2.5-Math-7B"])
 QWEN_4B = shape_of(KNOWN["Qwen/Qwen3-4B"])
@@ -91,6 +93,25 @@ def test_a_budget_is_never_below_a_sequence():
     assert token_budget(1024, _root_=config()) == 4096
     parallel = config("actor_rollout_ref.actor.ulysses_sequence_parallel_size=4", "data.max_response_length=3073")
     assert token_budget(1, _root_=parallel) == 1025
+
+
+def test_a_micro_batch_on_the_cpu_fits_into_a_small_machine(tmp_path):
+    """A model of 135 M parameters keeps 1.9 MB a token: 4,096 tokens took 8 GB."""
+    small = {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
+    large = {"num_hidden_layers": 30, "hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9}
+    budgets = []
+    for fields in (small, large, {"num_hidden_layers": 3000} | {k: v for k, v in large.items() if "layers" not in k}):
+        known = {"model_type": "llama", "vocab_size": 128, "max_position_embeddings": 4096, "num_key_value_heads": 3}
+        (tmp_path / "config.json").write_text(json.dumps(known | fields))
+        short = config(
+            f"actor_rollout_ref.model.path={tmp_path}", "data.max_prompt_length=100", "data.max_response_length=60"
+        )
+        budgets.append(cpu_token_budget(4096, _root_=short))
+    assert budgets[0] == 4096
+    assert 1000 < budgets[1] <= CPU_ACTIVATIONS / 1.8e6
+    assert budgets[2] == 160, "one whole sequence"
+    unknown = config("actor_rollout_ref.model.path=some/where")
+    assert cpu_token_budget(4096, _root_=unknown) == 4096
 
 
 # ---- the two rules about verl's own limits, shown on verl: if one of these fails, verl has learned it and the rule can go
