@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rlvr.verify import Verifier
+from rlvr.verify.pool import PATIENCE
 
 GOLDS = [
     "7",
@@ -128,7 +129,7 @@ def main() -> int:
         f"slowest {slowest[0]:.3f} s on {slowest[1]!r}; peak memory {memory:.0f} MiB; accepted {len(accepted)}: {accepted[:20]}"
     )
     print(f"timeouts {verifier.timeouts}, errors {verifier.errors}")
-    return int(verifier.errors > 0 or slowest[0] > options.deadline + 0.2)
+    return int(verifier.errors > 0 or slowest[0] > options.deadline * PATIENCE + 0.2)
 
 
 if __name__ == "__main__":
