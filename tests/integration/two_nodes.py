@@ -68,7 +68,8 @@ class TwoNodes:
             *(sys.executable, "-m", "tests.integration.stand_in", f"+phase='{phase}'", f"+folder={log.parent}"),
             *(f"hydra.run.dir={log.parent}", "hydra.output_subdir=null"),
             "+hydra.callbacks.watchdog._target_=rlvr.operate.watchdog.Watchdog",
-            *("+trainer.watchdog.timeout_s=null", "+trainer.watchdog.stop=false", *settings),
+            *("+trainer.watchdog.timeout_s=null", "+trainer.watchdog.stop=false"),
+            *(f"+trainer.default_local_dir={log.with_suffix('')}", *settings),
         ]
         return self.start_driver(command, log, self.environment | {"RAY_ADDRESS": self.address})
 
