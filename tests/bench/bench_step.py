@@ -5,12 +5,13 @@
     python tests/bench/bench_step.py step --sizes 16x4,128x8,512x8 --contenders ours,trl --rounds 2 --steps 4
     python tests/bench/bench_step.py same --steps 10                        do the metrics agree with upstream's processes?
     python tests/bench/bench_step.py kept --shares 0.1,0.5,0.9,1 --size 128x8     old log-probs and update against the kept share
+    python tests/bench/bench_step.py samples --size 128x8                   every sample of every step as a file, against none
 
 GRPO without KL on the tiny model or SmolLM2: the same prompts, 32 or 45 tokens an answer whatever it says, float32, AdamW at
 3e-5, one update a step, the same reward. The contenders take turns; each run is a process tree of its own, of which the wall
 time, the processor time and the peak memory (sum of the proportional set sizes) are taken. The first step of a run is counted as
 its start, not as a step. A run that is there already (``OUTPUT/cells``) is not made again, so an interrupted benchmark goes on;
-other sizes or rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, or ``kept.json``.
+other sizes or rounds add to it. Written to OUTPUT: ``step.json``, ``step.png``, ``kept.json`` or ``samples.json``.
 
 ``OMP_NUM_THREADS`` in the environment holds for every contender; without it each has its own default.
 
@@ -92,6 +93,31 @@ def kept(
     console.print(table)
     (folder / "kept.json").write_text(json.dumps(results, indent=1))
     console.print(f"written: {folder}/kept.json")
+
+
+def samples(size: str = "128x8", rounds: int = 2, steps: int = 8, output: str = "runs/bench-step") -> None:
+    """``trainer.samples_per_step``: a step with the files of all of its samples against one without, round by round.
+
+    A step is verl's step and what the trainer waits for the samples after it. Half of the samples are dropped, as with NSR.
+    """
+    folder = prepare(output, ["ours"])
+    prompts, n = map(int, size.split("x"))
+    cells = [
+        Cell("ours", prompts, n, steps, number, 0.5, samples=kept) for number in range(rounds) for kept in ("0", "all")
+    ]
+    results = run_all(cells, folder)
+    table = Table(
+        "round", "step without s", "step with s", "waited s", "CPU without s", "CPU with s", "ratio of the step"
+    )
+    for without, with_all in zip(results[::2], results[1::2], strict=True):
+        bare, waited = phase(without, "step"), phase(with_all, "samples")
+        whole = phase(with_all, "step") + waited
+        cpu = (f"{one['cpu_s']:.0f}" for one in (without, with_all))
+        row = (str(without["round"]), f"{bare:.3f}", f"{whole:.3f}", f"{waited:.4f}", *cpu, f"{whole / bare:.3f}")
+        table.add_row(*row)
+    console.print(table)
+    (folder / "samples.json").write_text(json.dumps(results, indent=1))
+    console.print(f"written: {folder}/samples.json")
 
 
 def same(size: str = "16x4", steps: int = 10, output: str = "runs/bench-step") -> None:
@@ -220,4 +246,4 @@ def run(cell: Cell, log: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    fire.Fire({"step": step, "kept": kept, "same": same})
+    fire.Fire({"step": step, "kept": kept, "samples": samples, "same": same})

@@ -37,7 +37,7 @@ WORKS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One run. ``kept`` is the share of samples that the method learns from; None: all, with GRPO."""
+    """One run. ``kept`` is the share of samples that the method learns from; None: all, with GRPO. ``samples``: kept as files."""
 
     contender: str
     prompts: int
@@ -47,6 +47,7 @@ class Cell:
     kept: float | None = None
     likeliest: bool = False
     model: str = "tiny"
+    samples: str | None = None
 
     @property
     def work(self) -> Work:
@@ -60,6 +61,7 @@ class Cell:
     def name(self) -> str:
         kept = "" if self.kept is None else f"-kept{self.kept:g}"
         kept += "-likeliest" if self.likeliest else ""
+        kept += "" if self.samples is None else f"-samples{self.samples}"
         model = "" if self.model == "tiny" else f"{self.model}-"
         return f"{model}{self.size}-{self.contender}{kept}-steps{self.steps}-round{self.round}"
 
@@ -105,6 +107,8 @@ def verl(cell: Cell, folder: Path, steps: Path) -> tuple[list[str], dict[str, st
     }
     if cell.kept is not None:
         settings["algorithm.advantage"] = "positive"
+    if cell.samples is not None:
+        settings["trainer.samples_per_step"] = cell.samples
     if cell.likeliest:
         settings |= {"actor_rollout_ref.rollout.top_k": 1, "data.shuffle": "false"}
     if cell.contender.endswith(PER_CORE):

@@ -150,6 +150,7 @@ def run_lab(folder: Path, tiny: Path, workers: int, cases: list[dict[str, Any]])
         f"trainer.n_gpus_per_node={workers}",
         "trainer.experiment_name=lab",
         "trainer.logger=[]",
+        "trainer.samples_per_step=0",  # the lab clears a step's rows by itself
         f"data.train_batch_size={QUESTIONS}",
         "data.gen_batch_size=1",  # so that any number of questions can be asked
         "actor_rollout_ref.rollout.n=5",

@@ -8,12 +8,36 @@ import json
 import math
 
 import pandas as pd
+import pytest
 import yaml
 from safetensors.torch import load_file
 
-from tests.integration.conftest import QUESTIONS, N, check_step, succeeded
+from rlvr.incorrect import counts
+from rlvr.sample_files import Sample, path_of, sample_files, write
+from tests.integration.conftest import QUESTIONS, N, Run, check_step, succeeded
 
 SAMPLES = QUESTIONS * N
+
+
+def check_samples(run: Run, step: int) -> list[Sample]:
+    """The samples that a run kept of a step are those that its metrics count; gives them."""
+    samples, metrics = path_of_step(run, step).read(), run.metrics[step]
+    assert len(samples) == metrics["rlvr/correct_count"] + metrics["rlvr/incorrect_count"]
+    assert sum(one.correct for one in samples) == metrics["rlvr/correct_count"]
+    assert sum(one.kept for one in samples) == metrics["rlvr/kept_count"], "what fills up a mini-batch is no sample"
+    kinds = counts([one.kind for one in samples])
+    assert kinds == {kind: metrics[f"rlvr/incorrect_{kind}"] for kind in kinds}
+    assert sum(one.tokens for one in samples) / len(samples) == pytest.approx(metrics["rlvr/response_length"])
+    assert len({one.group for one in samples}) == metrics["rlvr/questions"]
+    assert all(one.step == step and one.gold and one.question for one in samples)
+    assert all(one.answer for one in samples if one.kept or one.correct)
+    assert metrics["rlvr/sample_files_lost"] == 0
+    return samples
+
+
+def path_of_step(run: Run, step: int, split: str = "train"):
+    (found,) = [file for file in sample_files(run.folder) if (file.step, file.split) == (step, split)]
+    return found
 
 
 def weights(folder):
@@ -64,8 +88,26 @@ def test_nsr_trains_validates_saves_and_resumes(launch, tiny):
     assert "launch_worker.py" in resolved["ray_kwargs"]["ray_init"]["runtime_env"]["py_executable"]  # the fork server's
     assert list((first.folder / "tensorboard").glob("events*"))
 
-    # The same command with more steps goes on at step 3, with the data of a new epoch.
-    second = succeeded(launch("run_tiny_psr_nsr.sh", *settings, "trainer.total_training_steps=4", name="nsr"))
+    # Samples of the first and the last step, dropped ones too, and of every validation.
+    assert [(file.split, file.step) for file in sample_files(first.folder)] == [
+        ("validation", 0), ("train", 1), ("train", 2),
+    ]  # fmt: skip
+    for step in (1, 2):
+        samples = check_samples(first, step)
+        assert {(one.correct, one.kept, one.advantage) for one in samples} == {(True, False, 0), (False, True, -1)}
+        assert {one.layer for one in samples} == {"exact"}
+    validated = path_of_step(first, 0, "validation").read()
+    assert len(validated) == 4 * 4
+    assert sum(one.correct for one in validated) / 16 == pytest.approx(before["val-core/rlvr/countdown/pass@1"])
+    assert all(one.log_prob < 0 for one in validated)
+    mean = sum(one.log_prob * one.tokens for one in validated) / sum(one.tokens for one in validated)
+    assert -mean == pytest.approx(before["val-core/entropy"], rel=1e-4)
+
+    # The same command with more steps goes on at step 3, with the data of a new epoch. What was kept of undone steps is gone.
+    undone = write(first.folder, "train", 3, samples)
+    also_undone = write(first.folder, "validation", 9, validated)
+    more = ["trainer.total_training_steps=4", "trainer.samples_per_step=all"]
+    second = succeeded(launch("run_tiny_psr_nsr.sh", *settings, *more, name="nsr"))
     lines = (second.folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 1, 2, 3, 4]
     starts = [json.loads(line) for line in (second.folder / "starts.jsonl").read_text().splitlines()]
@@ -75,6 +117,16 @@ def test_nsr_trains_validates_saves_and_resumes(launch, tiny):
     rollouts = [read_rollouts(second.folder / "rollouts" / f"{step}.jsonl") for step in (1, 2, 3, 4)]
     for step, samples in enumerate(rollouts, start=1):
         assert len(samples) == second.metrics[step]["rlvr/kept_count"], "what fills up a mini-batch is no rollout"
+        kept = [one.answer for one in check_samples(second, step) if one.kept]
+        assert sorted(kept) == sorted(sample["output"] for sample in samples), (
+            "the texts are those that were learned from"
+        )
+    assert undone.read_bytes() != path_of(first.folder, "train", 2).read_bytes() and not also_undone.exists()
+    assert [(file.split, file.step) for file in sample_files(second.folder)] == [
+        ("validation", 0), ("train", 1), ("train", 2), ("validation", 2), ("train", 3), ("train", 4),
+    ]  # fmt: skip
+    ids = [{one.question_id for one in path_of_step(second, step).read()} for step in (1, 2, 3, 4)]
+    assert ids[0] | ids[1] == ids[2] | ids[3], "a question has one id in every epoch"
     questions = [{sample["input"] for sample in samples} for samples in rollouts]
     assert not questions[0] & questions[1], "an epoch asks each question once"
     assert not questions[2] & questions[3], "and so does the epoch after the resume"
@@ -109,6 +161,7 @@ def test_psr_with_two_workers_skips_a_step_without_correct_samples(launch, tiny)
     assert skipped["rlvr/grader_timeouts"] == skipped["rlvr/grader_errors"] == 0
     assert "actor/grad_norm" not in skipped
     assert "no sample to learn from" in run.output
+    assert len(check_samples(run, 1)) == len(check_samples(run, 2)) == 8 * 32
 
     assert updated["rlvr/kept_count"] == updated["rlvr/correct_count"] > 0
     assert updated["rlvr/skipped_steps"] == 1
@@ -130,6 +183,8 @@ def test_grpo_with_upstreams_rollouts(launch):
         assert run.metrics[step]["rlvr/kept_count"] == SAMPLES
         assert "actor/kl_loss" in run.metrics[step]
         assert "timing_s/ref" in run.metrics[step]
+        for one in check_samples(run, step):
+            assert one.advantage >= 0 if one.correct else one.advantage <= 0
 
 
 def test_ppo_with_critic_and_in_reward_kl(launch):
@@ -140,6 +195,8 @@ def test_ppo_with_critic_and_in_reward_kl(launch):
         assert math.isfinite(run.metrics[step]["critic/vf_loss"])
         assert run.metrics[step]["critic/grad_norm"] > 0
         assert "actor/reward_kl_penalty" in run.metrics[step]
+        samples = check_samples(run, step)
+        assert all(one.log_prob < 0 < one.entropy and math.isfinite(one.advantage) for one in samples)
     assert (run.folder / "global_step_2" / "critic").is_dir()
 
 

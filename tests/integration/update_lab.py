@@ -77,7 +77,7 @@ def register(module: ModuleType) -> None:
             self.default = self.config.copy()
             self.seen: list[dict[str, Any]] = []
             read = sampler.read_samples
-            sampler.read_samples = lambda batch, *settings: self.note(batch, read(batch, *settings))
+            sampler.read_samples = lambda batch, *settings, **more: self.note(batch, read(batch, *settings, **more))
             self.partial = partial
             for case in json.loads((self.folder / "cases.json").read_text()):
                 self.run(case)

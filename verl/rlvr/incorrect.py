@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | ``wrong`` | an answer was given, and it is not the right one | the verifier; also of reward functions that say nothing |
 | ``no_answer`` | nothing that could be an answer was found | the verifier |
-| ``truncated`` | the response was cut at ``data.max_response_length`` | the sampler, whatever the verifier found in it |
+| ``truncated`` | the response was cut at the longest that it may be | the sampler, whatever the verifier found in it |
 | ``unreadable`` | there was an answer, but the verifier could not read it | the verifier |
 | ``grader_failed`` | an error or a deadline of the verifier: the response may be right | the verifier |
 
@@ -20,27 +20,28 @@ LEARNED = KINDS[:-1]  # the paper's, which learns from everything that is not ri
 
 
 def incorrect_kinds(correct: Sequence[bool], said: Sequence[str | None], truncated: Sequence[bool]) -> list[str | None]:
-    """(samples,) the kind of each incorrect sample, None of a correct one.
+    """(samples,) the kind of each: :func:`incorrect_kind`, with one entry a sample."""
+    return [incorrect_kind(*sample) for sample in zip(correct, said, truncated, strict=True)]
+
+
+def incorrect_kind(correct: bool, said: str | None, truncated: bool) -> str | None:
+    """The kind of an incorrect sample, None of a correct one.
 
     Args:
-        correct: (samples,) whether the reward is 1.
-        said: (samples,) what the reward function said under ``kind``; None where it did not.
-        truncated: (samples,) whether the response was cut at the length limit.
+        correct: whether the reward is 1.
+        said: what the reward function said under ``kind``; None where it did not.
+        truncated: whether the response was cut at the length limit.
 
     Raises:
         ValueError: if a reward function said something that is no kind.
     """
-    kinds: list[str | None] = []
-    for right, word, cut in zip(correct, said, truncated, strict=True):
-        if word is not None and word not in (*KINDS, RIGHT):
-            raise ValueError(f"the reward function says kind={word!r}: it must be one of {', '.join((*KINDS, RIGHT))}")
-        if right:
-            kinds.append(None)
-        elif cut and word != "grader_failed":
-            kinds.append("truncated")
-        else:
-            kinds.append("wrong" if word in (None, RIGHT) else word)
-    return kinds
+    if said is not None and said not in (*KINDS, RIGHT):
+        raise ValueError(f"the reward function says kind={said!r}: it must be one of {', '.join((*KINDS, RIGHT))}")
+    if correct:
+        return None
+    if truncated and said != "grader_failed":
+        return "truncated"
+    return "wrong" if said in (None, RIGHT) else said
 
 
 def counts(kinds: Sequence[str | None]) -> dict[str, int]:

@@ -61,6 +61,7 @@ def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
         bucket.check,
         check_data_files,
         check_reward,
+        check_kept_files,
         check_watch,
     )
     for part in (*parts, check_gpu) if gpu else parts:
@@ -165,10 +166,19 @@ def check_reward(config: DictConfig) -> Iterator[str]:
             yield f"the reward function says kind={said!r} of data source {data_source!r}: choose one of {', '.join(KINDS)}"
 
 
-def check_watch(config: DictConfig) -> Iterator[str]:
+def check_kept_files(config: DictConfig) -> Iterator[str]:
+    """How many checkpoints and samples are kept."""
+    from rlvr.training.recorder import ALL
+
     keep = config.trainer.max_actor_ckpt_to_keep
     if keep is not None and (not isinstance(keep, int) or keep < 2):
         yield f"trainer.max_actor_ckpt_to_keep={keep} must be 2 or more (verl removes the old one first), or null for all"
+    samples = config.trainer.samples_per_step
+    if samples != ALL and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 0):
+        yield f"trainer.samples_per_step={samples} must be a number of questions, 0 for none, or {ALL}"
+
+
+def check_watch(config: DictConfig) -> Iterator[str]:
     timeout = config.trainer.watchdog.timeout_s
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
         yield f"trainer.watchdog.timeout_s={timeout} must be a number of seconds above 0, or null for never"

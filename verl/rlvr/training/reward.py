@@ -26,8 +26,8 @@ async def compute_score(
 
     Returns:
         ``score`` (0.0 or 1.0, the reward), ``acc`` (the same, what verl's validation reports), ``pred`` (the extracted answer,
-        empty if none), ``kind`` (what became of the response: :mod:`rlvr.incorrect`), ``timeout`` and ``error``
-        (1.0 where the grader, not the response, failed: to be summed and watched).
+        empty if none), ``layer`` (of the verifier, that decided), ``kind`` (what became of the response: :mod:`rlvr.incorrect`),
+        ``timeout`` and ``error`` (1.0 where the grader, not the response, failed: to be summed and watched).
 
     Raises:
         rlvr.verify.UnknownDataSource: if nobody grades ``data_source``.
@@ -41,6 +41,7 @@ async def compute_score(
         "score": score,
         "acc": score,
         "pred": verdict.extracted or "",
+        "layer": verdict.layer,
         "kind": verdict.kind.value,
         "timeout": float(verdict.timed_out),
         "error": float(verdict.failed),

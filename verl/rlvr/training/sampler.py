@@ -17,8 +17,11 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from rlvr.incorrect import may_be_learned_from
 from rlvr.methods.config import method_of
 from rlvr.methods.selection import Selection, select, without_variance
+from rlvr.sample_files import TRAIN
 from rlvr.training.advantage import store
 from rlvr.training.metrics import lengths, sample_metrics
+from rlvr.training.recorder import Recorder
+from rlvr.training.sample_lines import Decided
 from rlvr.training.samples import Samples, grader_failures, read_samples
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
@@ -31,8 +34,8 @@ SKIP = "nothing_to_learn_from"
 class SelectingReplayBuffer(ReplayBuffer):
     """Keeps the samples that the method learns from and counts what it saw.
 
-    ``sampler_kwargs`` are set by configs/rlvr.yaml from the ``algorithm`` section. ``stop_tokens`` is set by the trainer, which
-    has the tokenizer: without it every response of full length counts as cut.
+    ``sampler_kwargs`` are set by configs/rlvr.yaml from the ``algorithm`` section. The trainer, which has the tokenizer, sets
+    ``stop_tokens``, without which every response of full length counts as cut, and ``recorder``, which keeps samples as files.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -43,6 +46,7 @@ class SelectingReplayBuffer(ReplayBuffer):
         super().__init__(*args, **{"poll_interval": POLL_INTERVAL_SECONDS} | refill_failed | kwargs)
         self.method = method_of(settings)
         self.stop_tokens: frozenset[int] = frozenset()
+        self.recorder: Recorder | None = None
         self.validation_log_probs: list[torch.Tensor] = []
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict]:
@@ -56,6 +60,8 @@ class SelectingReplayBuffer(ReplayBuffer):
         if partition_id == "val":
             batch, metrics = super().sample(global_steps=global_steps, partition_id=partition_id, batch_size=batch_size)
             self.validation_log_probs.append(read_log_probs(batch))
+            if self.recorder is not None:
+                self.recorder.take_validation(global_steps, batch, lambda part: self._read(part, verifiable=False))
             return batch, metrics
 
         samples, left_out, metrics = self._sample_questions(global_steps, partition_id, batch_size)
@@ -63,18 +69,51 @@ class SelectingReplayBuffer(ReplayBuffer):
         skip = not selection.effective.any()
         kept = torch.zeros_like(selection.kept) if skip else selection.kept
         metrics.update(measure(samples, kept, selection, left_out))
+        everything = samples + left_out
+        # A step without a gradient stays whole, because upstream cannot clear an empty batch.
+        dropped = [] if skip else (samples.where(~kept) + left_out).keys
+        recorded = self._record(global_steps, partition_id, everything, kept, selection.advantages, dropped)
         if skip:
-            # Nothing would have a gradient. The batch stays whole, because upstream cannot clear an empty one.
-            everything = samples + left_out
             return KVBatchMeta(everything.keys, everything.tags, partition_id, extra_info={SKIP: True}), metrics
-        dropped = (samples.where(~kept) + left_out).keys
-        if dropped:
+        if dropped and not recorded:
             tq.kv_clear(keys=dropped, partition_id=partition_id)
         stays = samples.where(kept)
         batch = KVBatchMeta(stays.keys, stays.tags, partition_id)
         advantages = None if selection.advantages is None else selection.advantages[kept]
         store(batch, torch.tensor(stays.correct), advantages)
         return batch, metrics
+
+    def _record(
+        self,
+        step: int,
+        partition_id: str,
+        everything: Samples,
+        kept: torch.Tensor,
+        advantages: torch.Tensor | None,
+        dropped: list[str],
+    ) -> bool:
+        """Whether the recorder takes the step, and clears the dropped rows when it has read them.
+
+        ``kept`` and ``advantages`` are of the samples of the step, with which ``everything`` begins.
+        """
+        if self.recorder is None:
+            return False
+        left_out = len(everything.keys) - len(kept)
+        values: list[float | None] = [None] * len(kept) if advantages is None else advantages.tolist()
+        return self.recorder.take(
+            Decided(
+                step,
+                TRAIN,
+                partition_id,
+                everything,
+                kept.tolist() + [False] * left_out,
+                values + [None] * left_out,
+                dropped,
+            )
+        )
+
+    def _read(self, batch: KVBatchMeta, *, verifiable: bool = True) -> Samples:
+        return read_samples(batch, self.sampler_kwargs.max_response_length, self.stop_tokens, verifiable=verifiable)
 
     def _select(self, samples: Samples, step: int) -> Selection:
         settings = self.sampler_kwargs
@@ -106,7 +145,7 @@ class SelectingReplayBuffer(ReplayBuffer):
                 global_steps=global_steps, partition_id=partition_id, batch_size=questions
             )
             metrics.update(said)
-            return read_samples(batch, settings.max_response_length, self.stop_tokens)
+            return self._read(batch)
 
         samples = ask(batch_size)
         if not settings.filter_groups.enable:

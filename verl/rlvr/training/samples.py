@@ -22,6 +22,7 @@ class Samples:
         rewards: 0 or 1.
         kinds: what an incorrect sample is; None of a correct one.
         said: what the reward function said.
+        truncated: whether the response was cut at the longest that it may be.
     """
 
     keys: list[str]
@@ -29,6 +30,7 @@ class Samples:
     rewards: list[float]
     kinds: list[str | None]
     said: list[dict[str, Any]]
+    truncated: list[bool]
 
     @property
     def question_ids(self) -> list[str]:
@@ -51,8 +53,10 @@ class Samples:
         return replace(self, **{name: values + vars(others)[name] for name, values in vars(self).items()})
 
 
-def read_samples(batch: KVBatchMeta, max_response_length: int, stop_tokens: frozenset[int]) -> Samples:
-    """The samples of a batch, in its order.
+def read_samples(
+    batch: KVBatchMeta, max_response_length: int, stop_tokens: frozenset[int], *, verifiable: bool = True
+) -> Samples:
+    """The samples of a batch, in its order; with ``verifiable`` a reward must be 0 or 1.
 
     Raises:
         ValueError: if a reward is neither 0 nor 1, or a reward function names an unknown kind; names the data source.
@@ -62,12 +66,12 @@ def read_samples(batch: KVBatchMeta, max_response_length: int, stop_tokens: froz
     rewards = [row.sum().item() for row in data["rm_scores"].unbind()]
     said = [getattr(row, "data", row).get("reward_extra_info", {}) for row in data["extra_fields"]]
     for row, reward in enumerate(rewards):
-        if reward not in (0.0, 1.0):
+        if verifiable and reward not in (0.0, 1.0):
             source = list(data["data_source"])[row]
             raise ValueError(f"data source {source!r}: a verifiable reward is 0 or 1, got {reward}")
     truncated = read_truncated(batch, max_response_length, stop_tokens)
     kinds = incorrect_kinds([reward == 1 for reward in rewards], [one.get("kind") for one in said], truncated)
-    return Samples(list(batch.keys), list(batch.tags), rewards, kinds, said)
+    return Samples(list(batch.keys), list(batch.tags), rewards, kinds, said, truncated)
 
 
 def read_truncated(batch: KVBatchMeta, max_response_length: int, stop_tokens: frozenset[int]) -> list[bool]:

@@ -7,7 +7,7 @@
 - advantages that the sampler stored are spread over the tokens (:mod:`rlvr.training.advantage`);
 - ``algorithm.positive_learning_weight`` weighs the loss of correct samples (:mod:`rlvr.training.learning_weight`);
 - validation reports unbiased pass@k and the mean token entropy (:mod:`rlvr.training.validation`);
-- the resolved configuration and ``metrics.jsonl`` lie beside the checkpoints.
+- the resolved configuration, ``metrics.jsonl`` and samples (:mod:`rlvr.training.recorder`) lie beside the checkpoints.
 
 Choosing it by name is also the proof that the plugin is loaded in the process that trains: without it verl stops with
 "Unknown trainer 'decomposed'".
@@ -15,6 +15,7 @@ Choosing it by name is also the proof that the plugin is loaded in the process t
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from omegaconf import DictConfig, OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.debug import marked_timer
 from verl.utils.metric import reduce_metrics
 from verl.utils.model import get_generation_config
 from verl.utils.py_functional import rename_dict
 
 from rlvr.heap import freeze_heap
 from rlvr.methods.selection import ESTIMATOR
+from rlvr.sample_files import remove_after
 from rlvr.training import (
     balance,  # noqa: F401  (balances on plain numbers from here on)
     simko,
@@ -40,6 +43,7 @@ from rlvr.training.metrics_log import MetricsLog
 from rlvr.training.mini_batches import batch_multiple, mini_batches
 from rlvr.training.old_log_probs import needs_old_log_probs, put_marks
 from rlvr.training.progress import Progress
+from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
@@ -76,11 +80,25 @@ class DecomposedTrainer(PPOTrainerSync):
         folder = Path(self.config.trainer.default_local_dir)
         self.metrics_log = MetricsLog(folder / "metrics.jsonl", resumed_from=self.global_steps)
         self.skipped_steps = int(self.metrics_log.last("rlvr/skipped_steps") or 0)
+        self.recorder = self.replay_buffer.recorder = self._make_recorder(folder)
         OmegaConf.save(self.config, folder / "config.yaml", resolve=True)
         note_start(folder, resumed_from=self.global_steps)
         # Where verl writes with trainer.logger=[tensorboard].
         os.environ.setdefault("TENSORBOARD_DIR", str(folder / "tensorboard"))
         freeze_heap()
+
+    def _make_recorder(self, folder: Path) -> Recorder:
+        """Of this run, whose samples after the step resumed from were undone."""
+        for undone in remove_after(folder, self.global_steps if self.global_steps > 0 else -1):
+            logger.info("removing %s: the run goes on after step %d", undone, self.global_steps)
+        settings = self.config.trainer
+        due = partial(
+            is_due,
+            per_step=settings.samples_per_step,
+            test_freq=settings.test_freq,
+            last_step=self.total_training_steps,
+        )
+        return Recorder(folder, settings.samples_per_step, own_decoder(self.tokenizer), due)
 
     def _prove_plugin_in_workers(self) -> None:
         """verl swallows errors of plugins, and the loss is looked up in the training workers only at the first update.
@@ -109,6 +127,7 @@ class DecomposedTrainer(PPOTrainerSync):
         except NothingToLearnFrom as skipped:
             self.skipped_steps += 1
             logger.warning("step %d: no sample to learn from, the update is skipped", self.global_steps)
+            self.recorder.read()
             return skipped.batch
         finally:
             metrics["rlvr/skipped_steps"] = self.skipped_steps
@@ -137,10 +156,12 @@ class DecomposedTrainer(PPOTrainerSync):
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         if self.config.algorithm.adv_estimator == ESTIMATOR:
             with stored_advantages(batch):
-                return super()._compute_advantage(batch, metrics)
-        batch = super()._compute_advantage(batch, metrics)
-        if self.config.algorithm.positive_learning_weight is not None:
-            batch = weigh_correct_samples(batch, float(self.config.algorithm.positive_learning_weight))
+                batch = super()._compute_advantage(batch, metrics)
+        else:
+            batch = super()._compute_advantage(batch, metrics)
+            if self.config.algorithm.positive_learning_weight is not None:
+                batch = weigh_correct_samples(batch, float(self.config.algorithm.positive_learning_weight))
+        self.recorder.read()  # while the workers update
         return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
@@ -174,6 +195,9 @@ class DecomposedTrainer(PPOTrainerSync):
         else:  # there are no advantages or log-probs to report on
             metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
             metrics.update({f"timing_s/{phase}": seconds for phase, seconds in timing_raw.items()})
+        with marked_timer("samples", timing_raw):
+            self.recorder.finish(global_steps)  # before upstream clears the step's rows
+        metrics |= {"timing_s/samples": timing_raw["samples"], "rlvr/sample_files_lost": self.recorder.lost}
         self.metrics_log.append(global_steps, metrics)
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
@@ -193,12 +217,18 @@ class DecomposedTrainer(PPOTrainerSync):
     ) -> dict[str, float]:
         metrics = super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
         metrics |= validation_metrics(data_sources, sample_uids, reward_extra_infos_dict["reward"])
+        self.recorder.finish_validation(self.global_steps)
         entropy = self.replay_buffer.take_validation_entropy()
         if entropy is not None:
             metrics["val-core/entropy"] = entropy
         if not self.training and self.global_steps == 0:
             self.metrics_log.append(self.global_steps, metrics)
         return metrics
+
+    def _shutdown_dump_executor(self) -> None:
+        """Upstream's end of a run: what it writes beside the training is waited for."""
+        super()._shutdown_dump_executor()
+        self.recorder.close()
 
     def on_train_begin(self) -> None:
         super().on_train_begin()

@@ -59,6 +59,12 @@ def answers_or_none(truth: Any) -> tuple[str, ...] | None:
         return None
 
 
+def gold_text(truth: Any) -> str:
+    """The bare gold answer, a JSON list of several; empty where the data has none (two solutions of MATH end in an empty box)."""
+    found = answers_or_none(truth)
+    return as_target(found) if found else ""
+
+
 def _answers(truth: Any, depth: int) -> list[str]:
     if hasattr(truth, "tolist"):  # numpy
         truth = truth.tolist()

@@ -80,6 +80,13 @@ def test_what_we_ship_passes(config, name):
         ("actor_rollout_ref.model.path=data/no/model", "data/no/model does not exist"),
         ("reward.custom_reward_function.name=nope", "reward.custom_reward_function"),
         ("trainer.max_actor_ckpt_to_keep=1", "trainer.max_actor_ckpt_to_keep=1"),
+        ("trainer.samples_per_step=-1", "trainer.samples_per_step=-1"),
+        ("trainer.samples_per_step=true", "trainer.samples_per_step=True"),
+        (
+            "trainer.samples_per_step=some",
+            "trainer.samples_per_step=some must be a number of questions, 0 for none, or all",
+        ),
+        ("trainer.samples_per_step=null", "trainer.samples_per_step=None"),
         ("trainer.watchdog.timeout_s=0", "trainer.watchdog.timeout_s=0"),
         ("trainer.watchdog.timeout_s=soon", "trainer.watchdog.timeout_s=soon"),
     ],

@@ -59,6 +59,7 @@ def test_workers_fetch_the_weights(monkeypatch):
     monkeypatch.setattr(PPOTrainer, "_compute_advantage", lambda self, batch, metrics: batch)
     trainer = DecomposedTrainer.__new__(DecomposedTrainer)
     trainer.config = OmegaConf.create({"algorithm": {"adv_estimator": "grpo", "positive_learning_weight": 0.3}})
+    trainer.recorder = SimpleNamespace(read=lambda: None)
     batch = trainer._compute_advantage(BATCH, {})
     assert "rollout_is_weights" not in BATCH.fields
     assert "rollout_is_weights" in batch.fields

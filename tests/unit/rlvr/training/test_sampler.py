@@ -6,100 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from omegaconf import OmegaConf
-from tensordict import NonTensorData
-from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from rlvr.training import advantage, sampler, samples
-from rlvr.training.sampler import SKIP, SelectingReplayBuffer
+from rlvr.training import samples
+from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
-
-END, LIMIT = 9, 4
-
-
-class Queue:
-    """Rows by key; what the modules call of ``transfer_queue``."""
-
-    def __init__(self):
-        self.rows: dict[str, dict] = {}
-
-    def kv_batch_get(self, keys, partition_id, select_fields):
-        return {name: Column(self.rows[key].get(name) for key in keys) for name in select_fields}
-
-    def kv_batch_put(self, keys, partition_id, fields):
-        for row, key in enumerate(keys):
-            self.rows[key] |= {name: fields[name][row] for name in fields.keys()}  # noqa: SIM118
-
-    def kv_clear(self, keys, partition_id):
-        for key in keys:
-            del self.rows[key]
-
-
-class Column(list):
-    def unbind(self):
-        return self
-
-
-@pytest.fixture
-def make(monkeypatch):
-    """``make(groups, key=value)``: a sampler to which each call of upstream's ``sample`` brings the next of ``groups``."""
-
-    def make(*groups, **settings):
-        queue = Queue()
-        for module in (advantage, sampler, samples):
-            monkeypatch.setattr(module, "tq", queue)
-        buffer = SelectingReplayBuffer.__new__(SelectingReplayBuffer)
-        defaults = {
-            "adv_estimator": "psr_nsr",
-            "advantage": "negative",
-            "positive_advantage_weight": 0.1,
-            "method": {"k": None},
-            "sample_selection": "drop",
-            "zero_variance": None,
-            "learn_from_incorrect": ["wrong", "no_answer", "truncated", "unreadable"],
-            "filter_groups": {"enable": False, "max_num_gen_batches": 10},
-            "max_response_length": LIMIT,
-        }
-        buffer.sampler_kwargs = OmegaConf.create(defaults | settings)
-        buffer.method = sampler.method_of(buffer.sampler_kwargs)
-        buffer.stop_tokens = frozenset({END})
-        buffer.validation_log_probs = []
-        buffer.asked, buffer.queue = [], queue
-        buffer.refill_fn = buffer.asked.append
-        coming = iter(groups)
-
-        def upstream(self, global_steps, partition_id, batch_size):
-            keys, tags = [], []
-            for _ in range(batch_size):
-                question, answers = next(coming)
-                for session, answer in enumerate(answers):
-                    key = f"{question}_{session}_0"
-                    queue.rows[key] = row(answer)
-                    keys.append(key)
-                    tags.append({"response_len": len(queue.rows[key]["responses"])})
-            return KVBatchMeta(keys, tags, partition_id), {}
-
-        monkeypatch.setattr(ReplayBuffer, "sample", upstream)
-        return buffer
-
-    return make
-
-
-def row(answer) -> dict:
-    """1, 0 or the word of a kind; ``cut`` is as long as it may be, ``full`` too, but it ends."""
-    said = {"timeout": float(answer == "grader_failed"), "error": 0.0}
-    if answer in ("no_answer", "unreadable", "grader_failed"):
-        said["kind"] = answer
-    responses = {"cut": [1, 1, 1, 1], "full": [1, 1, 1, END]}.get(answer, [1, END])
-    reward = torch.zeros(len(responses))
-    reward[-1] = float(answer == 1)
-    return {
-        "rm_scores": reward,
-        "data_source": "a source",
-        "extra_fields": NonTensorData({"reward_extra_info": said}),
-        "responses": torch.tensor(responses),
-    }
 
 
 def test_nsr_drops_what_is_right_and_stores_its_advantages(make):
