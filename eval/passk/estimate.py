@@ -4,24 +4,30 @@
 
 Intervals are 95 % percentile bootstraps over questions (10,000 resamples, fixed seed): they say how far the figure would move
 with other questions of this kind. They do not contain the noise of the samples within a question, which 256 samples make small,
-and they are too narrow where every question agrees (30 of 30 solved gives 100 to 100). Deliberately left out: tests of
-significance; the paired interval is what to read.
+and they are too narrow where every question agrees (30 of 30 solved gives 100 to 100). Where t answers of a question were cut at
+the length limit and are not right, pass@k is also given as if they were left out (c of n − t), and as if they had been right (c + t
+of n). Deliberately left out: tests of significance; the paired interval is what to read.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passk.majority import majority_at_k
 from passk.tally import QuestionTally, Tally
+from rlvr.incorrect import KINDS
 from rlvr.pass_at_k import pass_at_k, powers_of_two
 
 RESAMPLES = 10_000
 CONFIDENCE = 95.0
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.integer]
+Column = tuple[NDArray, NDArray]  # (numerator, denominator) of every question
+Columns = dict[tuple[str, Any], Column]  # (group, name in it) -> column
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,23 @@ class Statistic:
     low: float
     high: float
     questions: int
+
+
+@dataclass(frozen=True)
+class IfCut:
+    """pass@k of other assumptions about the incorrect answers that were cut at the length limit; by k.
+
+    Attributes:
+        left_out: without them, on the questions that still have k samples.
+        right: as if they were right; of a difference, in both files.
+        lowest, highest: of a difference: as if only the baseline's, or only the other's, were right; what a limit that was long
+            enough could give lies between.
+    """
+
+    left_out: dict[int, Statistic]
+    right: dict[int, Statistic]
+    lowest: dict[int, Statistic] = field(default_factory=dict)
+    highest: dict[int, Statistic] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,16 +71,20 @@ class Estimate:
     solved_at_least_once: Statistic
     solved_never: Statistic
     solved_always: Statistic
+    kinds: dict[str, Statistic] = field(default_factory=dict)  # shares of the samples; empty where they are not known
+    if_cut: IfCut | None = None  # None where nobody says which answers were cut
 
 
 @dataclass(frozen=True)
 class Difference:
-    """pass@k of ``name`` minus pass@k of ``baseline`` on the questions that both have."""
+    """pass@k of ``name`` minus pass@k of ``baseline`` on the questions that both have; shares of the kinds likewise."""
 
     name: str
     baseline: str
     pass_at_k: dict[int, Statistic]
     accuracy: Statistic
+    kinds: dict[str, Statistic] = field(default_factory=dict)
+    if_cut: IfCut | None = None
 
 
 def default_ks(tally: Tally) -> tuple[int, ...]:
@@ -76,27 +103,38 @@ def estimate(name: str, tally: Tally, ks: Sequence[int], majority: bool) -> Esti
     used = [question for question in tally.questions.values() if question.n]
     if not used:
         raise ValueError(f"{name}: no question has a usable sample")
-    n = np.array([question.n for question in used])
-    c = np.array([question.c for question in used])
+    counts = Counts.of(used)
+    n, c = counts.n, counts.c
     if max(ks) > n.max():
         raise ValueError(f"{name}: pass@{max(ks)} needs {max(ks)} samples of a question, the most is {n.max()}")
-    columns = [pass_column(n, c, k) for k in ks]
-    votes = [_majority(question, ks) for question in used] if majority else []
-    majority_columns = [(_masked(column), np.isfinite(column).astype(float)) for column in np.array(votes).T]
     one = np.ones(len(used))
-    shares = [(c > 0, one), (c == 0, one), (c == n, one)]
-    statistics = _bootstrap([*columns, *majority_columns, (c, n), *shares])
+    columns: Columns = {("pass", k): pass_column(n, c, k) for k in ks}
+    votes = [_majority(question, ks) for question in used] if majority else []
+    for k, column in zip(ks, np.array(votes).T):
+        columns["maj", k] = (_masked(column), np.isfinite(column).astype(float))
+    columns |= {("share", "accuracy"): (c, n), ("share", "once"): (c > 0, one), ("share", "never"): (c == 0, one)}
+    columns |= {("share", "always"): (c == n, one)}
+    if counts.complete:
+        columns |= {("kind", kind): (counts.kinds[kind], n) for kind in KINDS}
+    if counts.cut.any() and _cuts_are_told(tally, counts):
+        still = [k for k in ks if (counts.left_out[0] >= k).any()]
+        columns |= {("left out", k): pass_column(*counts.left_out, k) for k in still}
+        columns |= {("right", k): pass_column(*counts.right, k) for k in ks}
+    found = _statistics(columns)
+    if_cut = IfCut(found("left out"), found("right")) if counts.cut.any() else IfCut(found("pass"), found("pass"))
     return Estimate(
         name=name,
         questions=len(used),
         samples=int(n.sum()),
         samples_per_question=(int(n.min()), int(n.max())),
-        pass_at_k=dict(zip(ks, statistics)),
-        maj_at_k=dict(zip(ks, statistics[len(ks) :])) if votes else {},
-        accuracy=statistics[-4],
-        solved_at_least_once=statistics[-3],
-        solved_never=statistics[-2],
-        solved_always=statistics[-1],
+        pass_at_k=found("pass"),
+        maj_at_k=found("maj"),
+        accuracy=found("share")["accuracy"],
+        solved_at_least_once=found("share")["once"],
+        solved_never=found("share")["never"],
+        solved_always=found("share")["always"],
+        kinds=found("kind"),
+        if_cut=if_cut if _cuts_are_told(tally, counts) else None,
     )
 
 
@@ -112,17 +150,81 @@ def difference(name: str, tally: Tally, baseline_name: str, baseline: Tally, ks:
     for key in shared:
         if tally.questions[key].text != baseline.questions[key].text:
             raise ValueError(f"question {key} of {name} is another question than that of {baseline_name}")
-    pairs = [(tally.questions[key], baseline.questions[key]) for key in shared]
-    n, c, other_n, other_c = np.array([(a.n, a.c, b.n, b.c) for a, b in pairs]).T
-    columns = []
-    possible = [k for k in ks if (np.minimum(n, other_n) >= k).any()]
-    for k in possible:
-        (value, has), (other_value, other_has) = pass_column(n, c, k), pass_column(other_n, other_c, k)
-        both = has * other_has
-        columns.append(((value - other_value) * both, both))
-    columns.append((c / n - other_c / other_n, np.ones(len(shared))))
-    statistics = _bootstrap(columns)
-    return Difference(name, baseline_name, dict(zip(possible, statistics)), statistics[-1])
+    ours = Counts.of([tally.questions[key] for key in shared])
+    base = Counts.of([baseline.questions[key] for key in shared])
+    one = np.ones(len(shared))
+    columns: Columns = {("share", "accuracy"): (ours.c / ours.n - base.c / base.n, one)}
+    possible = [k for k in ks if (np.minimum(ours.n, base.n) >= k).any()]
+    columns |= {("pass", k): _minus(ours.as_graded, base.as_graded, k) for k in possible}
+    if ours.complete and base.complete:
+        columns |= {("kind", kind): (ours.kinds[kind] / ours.n - base.kinds[kind] / base.n, one) for kind in KINDS}
+    told = _cuts_are_told(tally, ours) and _cuts_are_told(baseline, base)
+    cut = ours.cut.any() or base.cut.any()
+    if told and cut:
+        still = [k for k in possible if (np.minimum(ours.n - ours.cut, base.n - base.cut) >= k).any()]
+        columns |= {("left out", k): _minus(ours.left_out, base.left_out, k) for k in still}
+        for k in possible:
+            columns["right", k] = _minus(ours.right, base.right, k)
+            columns["lowest", k] = _minus(ours.as_graded, base.right, k)
+            columns["highest", k] = _minus(ours.right, base.as_graded, k)
+    found = _statistics(columns)
+    names = ("left out", "right", "lowest", "highest") if cut else ("pass",) * 4
+    if_cut = IfCut(*map(found, names)) if told else None
+    return Difference(name, baseline_name, found("pass"), found("share")["accuracy"], found("kind"), if_cut)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of some questions: samples, right ones, and those of each kind, each (questions,)."""
+
+    n: Integers
+    c: Integers
+    kinds: dict[str, Integers]
+
+    @classmethod
+    def of(cls, questions: Sequence[QuestionTally]) -> "Counts":
+        n, c = np.array([(question.n, question.c) for question in questions]).T
+        return cls(n, c, {kind: np.array([question.of_kind(kind) for question in questions]) for kind in KINDS})
+
+    @property
+    def complete(self) -> bool:
+        """Whether every incorrect sample has a kind."""
+        return bool((self.c + sum(self.kinds.values()) == self.n).all())
+
+    @property
+    def cut(self) -> Integers:
+        return self.kinds["truncated"]
+
+    @property
+    def as_graded(self) -> tuple[Integers, Integers]:
+        return self.n, self.c
+
+    @property
+    def left_out(self) -> tuple[Integers, Integers]:
+        """Without the incorrect samples that were cut."""
+        return self.n - self.cut, self.c
+
+    @property
+    def right(self) -> tuple[Integers, Integers]:
+        """As if the incorrect samples that were cut were right."""
+        return self.n, self.c + self.cut
+
+
+def _cuts_are_told(tally: Tally, counts: Counts) -> bool:
+    return counts.complete and tally.told.perhaps_cut == 0
+
+
+def _minus(ours: tuple[Integers, Integers], base: tuple[Integers, Integers], k: int) -> Column:
+    """pass@k of each question minus the baseline's, where both have k samples."""
+    (value, has), (other_value, other_has) = pass_column(*ours, k), pass_column(*base, k)
+    both = has * other_has
+    return (value - other_value) * both, both
+
+
+def _statistics(columns: Columns) -> Callable[[str], dict[Any, Statistic]]:
+    """``found(group)`` gives a group's statistics by the second part of their names."""
+    statistics = dict(zip(columns, _bootstrap(list(columns.values()))))
+    return lambda group: {name: value for (its_group, name), value in statistics.items() if its_group == group}
 
 
 def _usable(tally: Tally, key: int | str) -> bool:
@@ -154,7 +256,7 @@ def _masked(column: Floats) -> Floats:
     return np.nan_to_num(column, nan=0.0)
 
 
-def _bootstrap(columns: Sequence[tuple[NDArray, NDArray]]) -> list[Statistic]:
+def _bootstrap(columns: Sequence[Column]) -> list[Statistic]:
     """Each column is (numerator, denominator) of every question; the statistic is the ratio of their sums."""
     numerators = np.stack([np.asarray(column[0], dtype=float) for column in columns], axis=1)
     denominators = np.stack([np.asarray(column[1], dtype=float) for column in columns], axis=1)

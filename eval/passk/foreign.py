@@ -1,4 +1,5 @@
-"""Samples that other programs wrote, record by record: lm-eval, NeMo-Skills, verifiers and prime-rl, Qwen2.5-Math, verl, MathArena.
+"""Samples that other programs wrote, record by record: lm-eval, NeMo-Skills, verifiers and prime-rl, Qwen2.5-Math, verl, MathArena;
+and those that training keeps (:mod:`rlvr.sample_files`).
 
 A layout is recognised from a record's keys. It says which column it took for what, so that a figure names what it stands on. What
 is no verdict of 0 or 1 becomes a null label, never a wrong answer. Deliberately left out: reading files, and numbering samples
@@ -175,7 +176,8 @@ def _verifiers(record: Mapping[str, Any], taken: Taken) -> list[Sample]:
     if label is None:
         taken.remark(f"a reward of {record.get('reward')!r} is no verdict: its label is null")
     key = record.get("example_id", record.get("id"))
-    more = {"finish_reason": "length"} if record.get("is_truncated") is True else {}
+    cut = record.get("is_truncated")
+    more = {"finish_reason": "length" if cut else "stop"} if isinstance(cut, bool) else {}
     return [Sample(key, None, asked(record.get("prompt")), text_of(record["completion"]), gold, label, None, more)]
 
 
@@ -215,6 +217,26 @@ def _verl(record: Mapping[str, Any], taken: Taken) -> list[Sample]:
     return [
         Sample(
             key, None, question, text_of(record["output"]), record.get("gts"), label, _text(record.get("pred")), more
+        )
+    ]
+
+
+def _run(record: Mapping[str, Any], taken: Taken) -> list[Sample]:
+    taken.same("step", record.get("step"))
+    for role, column in (("question", "question"), ("response", "answer"), ("gold", "gold"), ("label", "correct")):
+        taken.column(role, column)
+    more = {name: record.get(name) for name in ("kind", "tokens", "finish_reason")}
+    answer, label = text_of(record["answer"]), verdict(record["correct"])
+    return [
+        Sample(
+            record["group"],
+            None,
+            asked(record["question"]),
+            answer,
+            record["gold"],
+            label,
+            _text(record["extracted"]),
+            more,
         )
     ]
 
@@ -277,6 +299,11 @@ def _text(value: Any) -> str | None:
 
 LAYOUTS = (
     Layout("lm-eval (--log_samples)", lambda r: "doc_id" in r and "resps" in r, _lm_eval),
+    Layout(
+        "samples of a training run",
+        lambda r: {"question_id", "group", "extracted", "gold", "correct"} <= r.keys(),
+        _run,
+    ),
     Layout("MathArena outputs", lambda r: {"gold_answer", "parsed_answer", "correct"} <= r.keys(), _matharena),
     Layout("verl dump", lambda r: {"input", "output"} <= r.keys() and bool({"gts", "score"} & r.keys()), _verl),
     Layout("Qwen2.5-Math evaluation", lambda r: "code" in r and bool({"pred", "score", "gt"} & r.keys()), _qwen),

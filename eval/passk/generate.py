@@ -26,12 +26,13 @@ from tqdm import tqdm
 
 from passk import manifest, models
 from passk.engine import Answers, EngineSettings, precision, vllm_engine
-from passk.grade import Grader, check_verifiers, fields_of, gold_text, installed_grader
+from passk.grade import Grader, check_verifiers, fields_of, installed_grader
 from passk.presets import Sampling, sampling_of
 from passk.questions import Question, dataset_name, fingerprint, load_questions
 from passk.sampling import MakeEngine, sample, sample_on_replicas, split
 from passk.storage import SampleStore
 from rlvr.prompts import TEMPLATES, render
+from rlvr.verify.gold import gold_text
 
 GRADING_THREADS = 4  # a question whose verdicts take long does not hold up the next ones
 
@@ -277,7 +278,7 @@ def _grade_one(answers: Answers, question: Question, store: SampleStore, samplin
     samples = [
         common
         | {"generation_id": number, "response": one.text, "answer": question.answer, "gold_answer": gold}
-        | fields_of(verdict)
+        | fields_of(verdict, one.finish_reason)
         | {"data_source": question.data_source, "tokens": one.tokens, "finish_reason": one.finish_reason}
         | {"grader": grader.stamp}
         for number, (one, verdict) in enumerate(zip(answers.generations, verdicts, strict=True))

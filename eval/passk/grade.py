@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from passk.kinds import stored_kind
 from rlvr.verify import Policy, Verdict, stamp, verify_batch
-from rlvr.verify.gold import answers_or_none, as_target
 from rlvr.verify.verifiers import check_kinds
 
 GradeMany = Callable[[str, Mapping[str, Any], Sequence[str]], Sequence[Verdict]]
@@ -68,15 +68,10 @@ def other_grader(spec: str) -> Grader:
     return Grader(function, stamp)
 
 
-def fields_of(verdict: Verdict) -> dict[str, Any]:
-    """What is stored of a verdict."""
-    return {"pred_answer": verdict.extracted, "label": verdict.correct, "error": verdict.error}
-
-
-def gold_text(gold: Mapping[str, Any]) -> str:
-    """The bare gold answer, a JSON list of several; empty where the data has none (two solutions of MATH end in an empty box)."""
-    found = answers_or_none(gold)
-    return as_target(found) if found else ""
+def fields_of(verdict: Verdict, finish_reason: str | None) -> dict[str, Any]:
+    """What is stored of the verdict on an answer that ended for this reason."""
+    kind = stored_kind(verdict, finish_reason)
+    return {"pred_answer": verdict.extracted, "label": verdict.correct, "kind": kind, "error": verdict.error}
 
 
 def _grade_with_rlvr(

@@ -2,9 +2,11 @@
 
     python calculate_metrics --file_path FILE [FILE …] [--k 1,8,64] [--majority] [--json] [--allow-incomplete]
 
-Several files are compared with the first one, question by question. A file with unequal sample counts, missing or duplicate
-generations, null labels or a truncated last line is refused with a list of what is wrong; ``--allow-incomplete`` leaves the
-doubtful samples out and says on how many questions each figure stands. Deliberately left out: choosing a winner.
+Beside pass@k it says what the answers are that are not right (:mod:`passk.kinds`), and what pass@k would be if those that were cut
+at the length limit were left out, or right. Several files are compared with the first one, question by question. A file with
+unequal sample counts, missing or duplicate generations, null labels or a truncated last line is refused with a list of what is
+wrong; ``--allow-incomplete`` leaves the doubtful samples out and says on how many questions each figure stands. Deliberately left
+out: choosing a winner.
 """
 
 import argparse
@@ -14,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from passk.estimate import Difference, Estimate, Statistic, default_ks, difference, estimate
+from passk.estimate import Difference, Estimate, IfCut, Statistic, default_ks, difference, estimate
+from passk.kinds import words
 from passk.tally import Tally, tally
 from rlvr.records import DataError
 
@@ -103,6 +106,7 @@ def as_json(tallies: dict[str, Tally], estimates: Sequence[Estimate], difference
     for counts, result in zip(tallies.values(), estimates):
         record = asdict(result) | {"file": str(counts.path), "problems": counts.problems, "read_as": counts.read_as}
         record |= {"timeouts": counts.timeouts, "errors": counts.errors, "cut_at_max_tokens": counts.cut}
+        record |= {"remarks_on_kinds": counts.told.remarks()}
         files.append(record)
     return {"files": files, "differences": [asdict(one) for one in differences]}
 
@@ -113,7 +117,9 @@ def tables(tallies: dict[str, Tally], estimates: Sequence[Estimate], differences
     for one in differences:
         lines = [f"{one.name} minus {one.baseline}, paired by question, in points"]
         rows = [("accuracy", one.accuracy), *((f"pass@{k}", value) for k, value in one.pass_at_k.items())]
+        rows += [(words(kind), value) for kind, value in one.kinds.items() if _is_any(value)]
         lines += [f"  {label:<22}{_interval(value, signed=True)}{_clear(value)}" for label, value in rows]
+        lines += _difference_if_cut(one)
         blocks.append("\n".join(lines))
     return blocks
 
@@ -142,7 +148,53 @@ def _table(counts: Tally, result: Estimate) -> str:
             f"  counted as graded: {counts.timeouts} timed out, {counts.errors} failed in the grader; "
             f"{counts.cut} were cut at --max_tokens"
         )
-    return "\n".join(lines)
+    return "\n".join(lines + _kinds(counts, result) + _if_cut(result))
+
+
+def _kinds(counts: Tally, result: Estimate) -> list[str]:
+    """Shares of the kinds, and what they do not tell apart."""
+    found = {kind: value for kind, value in result.kinds.items() if _is_any(value)}
+    if not found:
+        return []
+    lines = ["  of all samples, not right because"]
+    lines += [f"  {words(kind):<22}{_interval(value)}" for kind, value in found.items()]
+    return lines + [f"    {remark}" for remark in counts.told.remarks()]
+
+
+def _if_cut(result: Estimate) -> list[str]:
+    if result.if_cut is None or not _is_any(result.kinds["truncated"]):
+        return []
+    lines = [
+        "  pass@k if the truncated answers were left out, or had been right: what is above is the lowest, right the highest"
+    ]
+    for k in result.pass_at_k:
+        left_out = result.if_cut.left_out.get(k)
+        out = "no question has so many" if left_out is None else _interval(left_out)
+        if left_out is not None and left_out.questions < result.questions:
+            out += f" on {left_out.questions} of {result.questions}"
+        lines.append(f"  {f'pass@{k}':<22}left out {out}; right {_interval(result.if_cut.right[k])}")
+    return lines
+
+
+def _difference_if_cut(one: Difference) -> list[str]:
+    if one.if_cut is None or one.if_cut.lowest == one.pass_at_k == one.if_cut.highest:
+        return []
+    lines = [
+        "  if the truncated answers of both were left out, or right; and between what it lies, whichever of them were right"
+    ]
+    return lines + [f"  {f'pass@{k}':<22}{_either(one.if_cut, k)}" for k in one.pass_at_k]
+
+
+def _either(if_cut: IfCut, k: int) -> str:
+    left_out = if_cut.left_out.get(k)
+    out = "no question has so many" if left_out is None else _interval(left_out, signed=True)
+    low, high = (100 * part[k].value for part in (if_cut.lowest, if_cut.highest))
+    return f"left out {out}; right {_interval(if_cut.right[k], signed=True)}; between {low:+.2f} and {high:+.2f}"
+
+
+def _is_any(value: Statistic) -> bool:
+    """Whether a share, or a difference of two, is of anything."""
+    return (value.value, value.low, value.high) != (0, 0, 0)
 
 
 def _interval(value: Statistic, signed: bool = False) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from passk.estimate import Difference, Estimate, Statistic
 
 BINS = 20
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")  # colours alone are no sign
 
 
 def plot_curves(estimates: Sequence[Estimate], path: Path, title: str) -> None:
@@ -29,18 +30,52 @@ def curves_svg(estimates: Sequence[Estimate], title: str) -> str:
 
 def solve_rates_svg(solve_rates: Mapping[str, Sequence[float]]) -> str:
     """A histogram of the questions' solve rates, one panel a model, as SVG text."""
-    columns = min(len(solve_rates), 3)
-    rows = math.ceil(len(solve_rates) / columns)
-    figure, axes = new_figure(rows, columns, figsize=(4.2 * columns, 3.0 * rows), sharey=True, squeeze=False)
-    for panel in axes.flat[len(solve_rates) :]:
-        panel.remove()
-    for panel, (name, rates) in zip(axes.flat, solve_rates.items()):
+    figure, panels = _panels(list(solve_rates), "questions")
+    for panel, rates in zip(panels, solve_rates.values()):
         panel.hist(np.asarray(rates) * 100, bins=np.linspace(0, 100, BINS + 1))
+    return svg_text(figure)
+
+
+def outcomes_svg(
+    solve_rates: Mapping[str, Sequence[float]], outcomes: Mapping[str, Mapping[str, Sequence[int]]]
+) -> str:
+    """The same histogram with samples in place of questions, stacked by what became of them, as SVG text.
+
+    Args:
+        solve_rates: of every question, by model.
+        outcomes: by model and outcome, how many samples of every question had it; the same outcomes for every model.
+    """
+    figure, panels = _panels(list(solve_rates), "samples")
+    for panel, (name, rates) in zip(panels, solve_rates.items()):
+        counts = outcomes[name]
+        total = sum(map(sum, counts.values()))
+        drawn = panel.hist(
+            [np.asarray(rates) * 100] * len(counts),
+            bins=np.linspace(0, 100, BINS + 1),
+            weights=list(counts.values()),
+            stacked=True,
+            label=[f"{outcome} {100 * sum(of) / max(1, total):.1f} %" for outcome, of in counts.items()],
+        )
+        for bars, hatch in zip(drawn[2], HATCHES):
+            for bar in bars:
+                bar.set(hatch=hatch, edgecolor="white", linewidth=0.3)
+        panel.legend(fontsize=7)
+    return svg_text(figure)
+
+
+def _panels(names: Sequence[str], counted: str) -> tuple[Any, list[Any]]:
+    """A figure with a panel a model over the solve rate."""
+    columns = min(len(names), 3)
+    rows = math.ceil(len(names) / columns)
+    figure, axes = new_figure(rows, columns, figsize=(4.2 * columns, 3.0 * rows), sharey=True, squeeze=False)
+    for panel in axes.flat[len(names) :]:
+        panel.remove()
+    for panel, name in zip(axes.flat, names):
         panel.set_title(plain(name), fontsize=10)
         panel.set_xlabel("solved samples of a question, %")
     for row in axes:
-        row[0].set_ylabel("questions")
-    return svg_text(figure)
+        row[0].set_ylabel(counted)
+    return figure, list(axes.flat)[: len(names)]
 
 
 def difference_curves(differences: Sequence[Difference], title: str) -> Any:

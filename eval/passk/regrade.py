@@ -138,7 +138,7 @@ def regraded(
             [one["response"] for one in samples],
         )
         for old, verdict in zip(samples, verdicts, strict=True):
-            new = old | fields_of(verdict) | {"grader": judge.stamp}
+            new = old | fields_of(verdict, old.get("finish_reason")) | {"grader": judge.stamp}
             disagreements.add(old, new)
             yield new
 

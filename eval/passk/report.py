@@ -2,9 +2,10 @@
 
     python -m passk.report --file_path FILE [FILE …] --output_dir DIR [--title TEXT] [--majority] [--allow-incomplete]
 
-Writes ``pass_at_k.png``, ``pass_at_k.svg``, ``metrics.json`` and ``report.html``: table, curves, histogram of solve rates, and a
-browser of questions and responses. The page opens from disk, loads nothing, and shows what the model wrote as text: it travels
-as JSON without ``<`` and reaches the page through ``textContent``; a content security policy forbids every other script.
+Writes ``pass_at_k.png``, ``pass_at_k.svg``, ``metrics.json`` and ``report.html``: table, curves, histograms of solve rates and of
+what became of the answers, and a browser of questions and responses. The page opens from disk, loads nothing, and shows what the
+model wrote as text: it travels as JSON without ``<`` and reaches the page through ``textContent``; a content security policy
+forbids every other script.
 Deliberately left out: every sample of a large file. The page says how many it holds.
 """
 
@@ -22,17 +23,24 @@ from types import MappingProxyType
 from typing import Any
 
 from passk.estimate import Difference, Estimate, Statistic
+from passk.kinds import derived, is_kind, words
 from passk.metrics import EXIT_CODE, as_json, evaluate, read
-from passk.plot import curves_svg, plot_curves, solve_rates_svg
-from passk.rows import timed_out
+from passk.plot import curves_svg, outcomes_svg, plot_curves, solve_rates_svg
 from passk.samples import Samples
 from passk.storage import write_atomically
 from passk.tally import Tally
+from rlvr.incorrect import KINDS
 from rlvr.records import DataError
 
 MAX_SAMPLES = 2000  # on the page, of all models together
 PER_OUTCOME = 4  # of a question and a model, when not all fit
 MAX_CHARACTERS = 12_000  # of a response; what is left out is said
+
+CUT_NOTE = (
+    '<p class="meta">An answer that was cut at the length limit might have become right. What is above counts it as wrong: pass@k '
+    "cannot be lower. If all were right, it cannot be higher. Of a difference, lowest and highest are if only the baseline's, or "
+    "only the other model's, were right.</p>"
+)
 
 PAGE = Path(__file__).with_name("report.html")
 
@@ -69,6 +77,7 @@ def page(
     """
     browser = browser_data(tallies)
     rates = {name: [one.c / one.n for one in counts.questions.values() if one.n] for name, counts in tallies.items()}
+    outcomes = {name: _outcomes(counts) for name, counts in tallies.items()}
     template = PAGE.read_text(encoding="utf-8")
     script = template.split("<script>")[1].split("</script>")[0]
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -82,6 +91,8 @@ def page(
             f'<h2>{html.escape(heading)}</h2><div class="wide">{svg}</div>' for heading, svg in pictures.items()
         ),
         "@DIFFERENCES@": _differences(differences),
+        "@IF_CUT@": _if_cut(estimates, differences),
+        "@OUTCOMES@": outcomes_svg(rates, outcomes),
         "@CURVES@": curves_svg(estimates, title),
         "@HISTOGRAM@": solve_rates_svg(rates),
         "@SHOWN@": html.escape(browser.pop("note")),
@@ -105,7 +116,7 @@ def browser_data(tallies: dict[str, Tally]) -> dict[str, Any]:
         for key in ids:
             if key in counts.questions and (one := counts.questions[key]).n:
                 questions[position[key]]["rates"][name] = [one.c, one.n]
-        for line in _lines(counts.path, position, PER_OUTCOME if not everything else total):
+        for line in _lines(counts, position, PER_OUTCOME if not everything else total):
             question = questions[position[line["question_id"]]]
             question["text"], question["gold"] = str(line.get("question")), str(line.get("gold_answer"))
             samples.append(_shown(line, model, position[line["question_id"]]))
@@ -113,15 +124,30 @@ def browser_data(tallies: dict[str, Tally]) -> dict[str, Any]:
     if not everything:
         note = (
             f"{len(samples):,} of {total:,} samples are here: {len(ids)} questions spread over all solve rates, and of each model "
-            f"up to {PER_OUTCOME} right, {PER_OUTCOME} wrong and {PER_OUTCOME} timed out responses."
+            f"up to {PER_OUTCOME} responses that are right and {PER_OUTCOME} of each kind that is not."
         )
-    return {"models": list(tallies), "questions": questions, "samples": samples, "note": note}
+    there = {sample["outcome"] for sample in samples}
+    outcomes = [one for one in ("right", *map(words, KINDS), "not graded") if one in there]
+    return {"models": list(tallies), "questions": questions, "samples": samples, "outcomes": outcomes, "note": note}
 
 
-def outcome(label: bool | None, error: str | None) -> str:
-    if timed_out(error):
-        return "timed out"
-    return {True: "right", False: "wrong", None: "not graded"}[label]
+def outcome(sample: Mapping[str, Any], answers_are_told: bool) -> str:
+    """What became of a sample: right, the kind of an incorrect one, or not graded."""
+    if sample["label"] is None:
+        return "not graded"
+    if sample["label"]:
+        return "right"
+    if is_kind(sample.get("kind")):
+        return words(sample["kind"])
+    answered = sample.get("pred_answer") not in (None, "") or not answers_are_told
+    return words(derived(sample["error"], sample.get("finish_reason"), answered))
+
+
+def _outcomes(counts: Tally) -> dict[str, list[int]]:
+    """By outcome, how many samples of every question had it."""
+    questions = [one for one in counts.questions.values() if one.n]
+    kinds = {words(kind): [one.of_kind(kind) for one in questions] for kind in KINDS}
+    return {"right": [one.c for one in questions]} | kinds
 
 
 def _spread(ids: Sequence[int | str], tallies: dict[str, Tally], count: int) -> list[int | str]:
@@ -137,17 +163,18 @@ def _spread(ids: Sequence[int | str], tallies: dict[str, Tally], count: int) -> 
     return [key for key in ids if key in chosen]
 
 
-def _lines(path: Path, wanted: Iterable[int | str], per_outcome: int) -> list[dict[str, Any]]:
+def _lines(counts: Tally, wanted: Iterable[int | str], per_outcome: int) -> list[dict[str, Any]]:
     """Up to ``per_outcome`` lines of every wanted question and outcome; those with the lowest hash, so always the same."""
     kept: dict[tuple[int | str, str], list[tuple[int, int, dict[str, Any]]]] = {}
     keys = set(wanted)
-    for number, (_, sample, _, _) in enumerate(Samples(path)):
+    for number, (_, sample, _, _) in enumerate(Samples(counts.path)):
         # what is no sample was counted by the tally, which was asked whether that is allowed
         if sample is None or not isinstance(sample["generation_id"], int) or not _wanted(sample["question_id"], keys):
             continue
-        error = sample.get("error") if isinstance(sample.get("error"), str) else None
-        heap = kept.setdefault((sample["question_id"], outcome(sample["label"], error)), [])
-        entry = (-_order(sample), number, sample | {"error": error})
+        sample = sample | {"error": sample.get("error") if isinstance(sample.get("error"), str) else None}
+        sample["outcome"] = outcome(sample, counts.told.answers_are_told)
+        heap = kept.setdefault((sample["question_id"], sample["outcome"]), [])
+        entry = (-_order(sample), number, sample)
         if len(heap) < per_outcome:
             heapq.heappush(heap, entry)
         else:
@@ -171,8 +198,7 @@ def _shown(line: dict[str, Any], model: int, question: int) -> dict[str, Any]:
         half = MAX_CHARACTERS // 2
         text = f"{text[:half]}\n[… {len(text) - 2 * half:,} characters are left out here …]\n{text[-half:]}"
     shown = {"m": model, "q": question, "g": line["generation_id"], "text": text, "prediction": line.get("pred_answer")}
-    shown |= {"outcome": outcome(line["label"], line.get("error")), "error": line.get("error")}
-    return shown | {"tokens": line.get("tokens")}
+    return shown | {name: line.get(name) for name in ("outcome", "error", "tokens")}
 
 
 def _summary(tallies: dict[str, Tally]) -> str:
@@ -183,7 +209,8 @@ def _summary(tallies: dict[str, Tally]) -> str:
             f"; {counts.timeouts:,} timed out, {counts.errors:,} failed in the grader, {counts.cut:,} cut at max_tokens"
         )
         paragraphs.append(f"<p>{html.escape(text)}</p>")
-        paragraphs += [f'<p class="problem">{html.escape(problem)}</p>' for problem in counts.problems]
+        problems = counts.problems + counts.told.remarks()
+        paragraphs += [f'<p class="problem">{html.escape(problem)}</p>' for problem in problems]
     return "\n".join(paragraphs)
 
 
@@ -194,6 +221,7 @@ def _table(estimates: Sequence[Estimate]) -> str:
         rows += [(f"maj@{k}", [one.maj_at_k.get(k) for one in estimates]) for k in ks]
     rows += [("solved at least once", [one.solved_at_least_once for one in estimates])]
     rows += [("never", [one.solved_never for one in estimates]), ("always", [one.solved_always for one in estimates])]
+    rows += _kind_rows(estimates)
     return _grid("<th>%, 95 % interval</th>", [one.name for one in estimates], rows)
 
 
@@ -202,10 +230,34 @@ def _differences(differences: Sequence[Difference]) -> str:
     parts = []
     for baseline in dict.fromkeys(one.baseline for one in differences):
         columns = [one for one in differences if one.baseline == baseline]
-        rows = _rows(columns, sorted({k for one in columns for k in one.pass_at_k}))
+        rows = _rows(columns, sorted({k for one in columns for k in one.pass_at_k})) + _kind_rows(columns)
         caption = f"<caption>{html.escape(f'minus {baseline}, paired by question, in points')}</caption>"
         parts.append(_grid("<td></td>", [one.name for one in columns], rows, caption, "+"))
     return "\n".join(parts)
+
+
+def _kind_rows(columns: Sequence[Estimate] | Sequence[Difference]) -> list[tuple[str, list[Statistic | None]]]:
+    """Of all samples, those of each kind of incorrect ones that any column has."""
+    there = [kind for kind in KINDS if any(kind in one.kinds and one.kinds[kind].high for one in columns)]
+    return [(f"samples: {words(kind)}", [one.kinds.get(kind) for one in columns]) for kind in there]
+
+
+def _if_cut(estimates: Sequence[Estimate], differences: Sequence[Difference]) -> str:
+    """pass@k if the truncated answers had been left out or right; nothing where no model has any."""
+    assumptions = {"left_out": "left out", "right": "right", "lowest": "lowest", "highest": "highest"}
+    if not any("truncated" in one.kinds and one.kinds["truncated"].high for one in estimates):
+        return ""
+    parts = []
+    tables: list[tuple[Sequence[Any], str, list[str]]] = [(estimates, "", ["left_out", "right"])]
+    tables.append((differences, "+", list(assumptions)))
+    for ones, sign, names in tables:
+        told = [one for one in ones if one.if_cut is not None]
+        columns = [(one, name) for one in told for name in names]
+        ks = sorted({k for one in told for k in one.pass_at_k})
+        rows = [(f"pass@{k}", [getattr(one.if_cut, name).get(k) for one, name in columns]) for k in ks]
+        heads = [f"{one.name}{f' minus {one.baseline}' if sign else ''}: {assumptions[name]}" for one, name in columns]
+        parts.append(_grid("<td></td>", heads, rows, "", sign) if told else "")
+    return f"<h3>If the truncated answers had been left out, or right</h3>{CUT_NOTE}{''.join(parts)}"
 
 
 def _rows(

@@ -1,6 +1,6 @@
 """The few fields of a stored sample that counting needs, decoded without building the rest."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ class Row(msgspec.Struct, gc=False):
     error: str | None = None
     finish_reason: str | None = None
     tokens: int = 0
+    kind: Any = None  # of whatever type others have under this name
 
 
 decode_row = msgspec.json.Decoder(Row).decode

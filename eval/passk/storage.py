@@ -1,8 +1,8 @@
 """Stored samples: one JSON line a sample, appended a whole question at a time.
 
 The fields are those of the paper's own evaluation (prompt, question, question_id, generation_id, response, answer,
-gold_answer, pred_answer, label) plus data_source, tokens, finish_reason, error (why there is no proper verdict, ``timeout``
-for one) and grader (its stamp).
+gold_answer, pred_answer, label) plus data_source, tokens, finish_reason, kind (what an incorrect answer is: :mod:`passk.kinds`),
+error (why there is no proper verdict, ``timeout`` for one) and grader (its stamp).
 
 A question's lines are one ``write``. A process killed in the middle of it leaves a part of one question at the end of the
 file, nothing else; opening the store again cuts that part off. Anything else that is wrong was not written by this program

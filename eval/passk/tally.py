@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from passk.kinds import CUT, NOTHING, Told
 from passk.manifest import read_manifest
 from passk.rows import Row, failed, timed_out
 from passk.samples import OURS, Samples, read_rows
@@ -18,7 +19,7 @@ SHOWN = 5  # examples named of each kind of problem
 
 @dataclass(slots=True)
 class QuestionTally:
-    """One question; bit g of ``seen``, ``right`` and ``unusable`` stands for generation g."""
+    """One question; bit g of ``seen``, ``right``, ``unusable`` and of a kind stands for generation g."""
 
     text: int  # hash of the question, so that two files can be told to ask the same
     seen: int = 0
@@ -26,6 +27,7 @@ class QuestionTally:
     unusable: int = 0  # null label, or there twice with different labels
     abstained: int = 0
     wrong: dict[int, int] = field(default_factory=dict)  # hash of a wrong answer -> how often
+    kinds: dict[str, int] = field(default_factory=dict)  # of incorrect samples
 
     @property
     def n(self) -> int:
@@ -34,6 +36,10 @@ class QuestionTally:
     @property
     def c(self) -> int:
         return (self.right & ~self.unusable).bit_count()
+
+    def of_kind(self, kind: str) -> int:
+        """Incorrect samples of that kind."""
+        return (self.kinds.get(kind, 0) & ~self.unusable).bit_count()
 
 
 @dataclass
@@ -48,6 +54,7 @@ class Tally:
     timeouts: int = 0
     errors: int = 0  # of the grader; an answer without a box, say, is just wrong
     expected_samples: int = 0  # a question
+    told: Told = field(default_factory=Told)  # how the kinds of incorrect samples are known
     problems: list[str] = field(default_factory=list)
     read_as: str | None = None  # what was taken for what, of a file that is not as we write it
 
@@ -74,6 +81,9 @@ def tally(path: Path) -> Tally:
     result.problems += _summary("lines that are not samples", malformed)
     result.problems += _summary("generations that are there more than once", duplicates)
     result.problems += _summary("null labels", nulls)
+    if not result.told.answers_are_told:
+        for question in result.questions.values():
+            question.kinds["wrong"] = question.kinds.get("wrong", 0) | question.kinds.pop("no_answer", 0)
     _find_missing(result)
     return result
 
@@ -94,10 +104,13 @@ def _count(result: Tally, row: Row, duplicates: list[str], nulls: list[str]) -> 
     question.seen |= bit
     result.samples += 1
     result.tokens += row.tokens
-    if row.finish_reason == "length":
+    if row.finish_reason == CUT:
         result.cut += 1
     result.timeouts += timed_out(row.error)
     result.errors += failed(row.error)
+    kind = None if row.label is None else result.told.kind_of(row)
+    if kind is not None:
+        question.kinds[kind] = question.kinds.get(kind, 0) | bit
     if row.label:
         question.right |= bit
     elif row.label is None:
@@ -105,7 +118,7 @@ def _count(result: Tally, row: Row, duplicates: list[str], nulls: list[str]) -> 
         nulls.append(f"question {row.question_id}, generation {row.generation_id}")
     else:
         answer = bytes(row.pred_answer)
-        if answer in (b"null", b'""'):
+        if answer in NOTHING:
             question.abstained += 1
         else:
             key = hash(answer)
@@ -120,6 +133,7 @@ def _find_missing(result: Tally) -> None:
         for question in ids.values():  # whoever wrote them counts from 1
             question.seen, question.right = question.seen >> 1, question.right >> 1
             question.unusable >>= 1
+            question.kinds = {kind: bits >> 1 for kind, bits in question.kinds.items()}
         result.read_as = f"{result.read_as or f'{result.path}: read as {OURS}'}: generations counted from 1"
     if manifest is not None:
         result.expected_samples = manifest["settings"]["num_generation"]

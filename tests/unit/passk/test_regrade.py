@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from passk.grade import fields_of, gold_text, installed_grader
+from passk.grade import fields_of, installed_grader
 from passk.regrade import regrade
 from passk.storage import read_lines
 from rlvr.verify import Verdict
+from rlvr.verify.gold import gold_text
 from tests.unit.passk.files import complete, write
 
 GRADER = """
@@ -80,4 +81,7 @@ def test_gold_answers():
 
 
 def test_a_verdict_is_stored_whole():
-    assert fields_of(Verdict(False, "x", "timeout")) == {"pred_answer": "x", "label": False, "error": "timeout"}
+    found = fields_of(Verdict(False, "x", "timeout"), "stop")
+    assert found == {"pred_answer": "x", "label": False, "kind": "grader_failed", "error": "timeout"}
+    assert fields_of(Verdict(False, "x"), "length")["kind"] == "truncated"
+    assert fields_of(Verdict(True, "x"), "length")["kind"] is None

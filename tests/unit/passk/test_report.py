@@ -68,7 +68,7 @@ def browse(page: str, folder, script: str) -> str:
 def test_in_a_browser(hostile, tmp_path):
     script = """
     const seen = {all: document.querySelectorAll("details").length};
-    for (const wanted of ["right", "wrong", "timed out"]) {
+    for (const wanted of ["right", "wrong", "grader failed"]) {
       field("outcome").value = wanted; field("outcome").dispatchEvent(new Event("input"));
       seen[wanted] = document.querySelectorAll("details").length;
     }
@@ -87,7 +87,7 @@ def test_in_a_browser(hostile, tmp_path):
         "all": 6,
         "right": 3,
         "wrong": 2,
-        "timed out": 1,
+        "grader failed": 1,
         "text": 1,
         "response": HOSTILE,
         "bold": 0,

@@ -65,6 +65,12 @@ FOREIGN = {
         | {"parsed_answer": 4, "correct": label, "model_name": "m", "output_tokens": 3}
         for q, g, label in each()
     ],
+    "training": [
+        {"step": 3, "split": "validation", "question_id": f"{q}f", "group": f"{q}-a", "question": f"q{q}", "gold": "4"}
+        | {"answer": said(label), "extracted": "4", "correct": label, "layer": None, "kind": None if label else "wrong"}
+        | {"kept": False, "advantage": None, "tokens": 3, "finish_reason": "stop", "log_prob": -0.5, "entropy": None}
+        for q, _, label in each()
+    ],
     "ours, labels as text": [one | {"label": str(one["label"])} for one in complete(RIGHT)],
     "ours, labels as numbers": [one | {"label": float(one["label"])} for one in complete(RIGHT)],
     "ours, from 1": [one | {"generation_id": one["generation_id"] + 1} for one in complete(RIGHT)],
@@ -97,6 +103,20 @@ def test_every_layout_gives_the_same_figures(tmp_path, kind):
 def test_what_was_taken_is_said(tmp_path):
     counts = tally(write(tmp_path / "1.jsonl", FOREIGN["verl dump"]))
     assert counts.read_as.endswith("read as verl dump: question = input, response = output, gold = gts, label = score")
+
+
+def test_what_training_keeps_has_its_kinds(tmp_path):
+    rows = [row | {"kind": "truncated", "finish_reason": "length"} for row in FOREIGN["training"] if not row["correct"]]
+    counts = tally(write(tmp_path / "validation_000003.jsonl", rows))
+    assert counts.told.remarks() == [] and counts.cut == 3
+    assert [question.of_kind("truncated") for question in counts.questions.values()] == [1, 2]
+
+
+def test_verifiers_say_whether_a_response_was_cut(tmp_path):
+    rows = [row | {"is_truncated": row["reward"] == 0} for row in FOREIGN["verifiers"]]
+    counts = tally(write(tmp_path / "a.jsonl", rows))
+    assert [question.of_kind("truncated") for question in counts.questions.values()] == [1, 2]
+    assert len(counts.told.remarks()) == 1, "only that the kinds are derived"
 
 
 def test_nemo_skills_is_a_file_a_sample(tmp_path):

@@ -86,6 +86,10 @@ def test_every_cut_of_the_file_is_mended(dataset, tmp_path):
 def test_a_finished_run_is_left_alone(dataset, tmp_path):
     run(dataset, tmp_path, SAMPLES)
     before = [(tmp_path / name).read_bytes() for name in ("out.jsonl", "out.manifest.json")]
+    found = list(read_lines(tmp_path / "out.jsonl"))
+    assert (
+        all((one["kind"] is None) == one["label"] for one in found) and tally(tmp_path / "out.jsonl").told.derived == 0
+    )
 
     def no_engine(settings):
         raise AssertionError("nothing is missing")

@@ -170,7 +170,8 @@ def test_the_reward():
     right, wrong = (
         asyncio.run(compute_score(SOURCE + "chain_sum", boxed(text), gold)) for text in (gold["target"], "x")
     )
-    assert right == {"score": 1.0, "acc": 1.0, "pred": gold["target"], "kind": "right", "timeout": 0.0, "error": 0.0}
+    said = {"pred": gold["target"], "layer": "score", "kind": "right"}
+    assert right == {"score": 1.0, "acc": 1.0, "timeout": 0.0, "error": 0.0} | said
     assert (wrong["score"], wrong["kind"], wrong["error"]) == (0.0, "wrong", 0.0)
 
 

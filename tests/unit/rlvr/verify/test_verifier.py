@@ -122,7 +122,8 @@ def score(source, response, ground_truth, **kwargs):
 def test_the_reward_of_mathematics(source):
     gold = {"question": "?", "solution": r"so \boxed{\frac{1}{2}}", "target": r"\frac{1}{2}"}
     right, wrong, none = (score(source, text, gold) for text in (r"\boxed{0.5}", r"\boxed{5}", ""))
-    assert right == {"score": 1.0, "acc": 1.0, "pred": "0.5", "kind": "right", "timeout": 0.0, "error": 0.0}
+    said = {"pred": "0.5", "layer": "numeric", "kind": "right"}
+    assert right == {"score": 1.0, "acc": 1.0, "timeout": 0.0, "error": 0.0} | said
     assert (wrong["score"], wrong["pred"], wrong["kind"]) == (0.0, "5", "wrong")
     assert (none["score"], none["pred"], none["kind"], none["error"]) == (0.0, "", "no_answer", 0.0)
     assert verifier_for(source)(r"\boxed{0.5}", gold).correct
