@@ -10,7 +10,6 @@ import copy
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,6 @@ class Recorder:
         self._settle()  # no more than a step is held in memory
         self.parts[split] = []
         self.writing = self.thread.submit(self._write_parts, split, step, parts)
-        self.writing.add_done_callback(partial(self._report, step))
 
     def _settle(self) -> None:
         """Wait for the file that is being written."""
@@ -106,12 +104,10 @@ class Recorder:
             wait([self.writing])
 
     def _write_parts(self, split: str, step: int, parts: Sequence[Future]) -> None:
-        samples = [sample for part in parts for sample in part.result()]
-        write(self.run, split, step, within(samples, self.limit))
-
-    def _report(self, step: int, written: Future) -> None:
-        error = written.exception()
-        if error is not None:
+        try:
+            samples = [sample for part in parts for sample in part.result()]
+            write(self.run, split, step, within(samples, self.limit))
+        except Exception as error:  # noqa: BLE001  (a full disk or a row that cannot be read: no reason to end the training)
             self.lost += 1
             said = " ".join(f"{type(error).__name__}: {error}".split())
             logger.error("step %d: its samples are not in a file, training goes on without it: %s", step, said)
