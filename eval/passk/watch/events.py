@@ -1,0 +1,76 @@
+"""What stands on the time axis of a run beside its figures: skipped steps, grader failures, figures that are no numbers, what the
+watchdog said, and starts. Pure functions.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from passk.watch.panels import Row, number, samples_of
+
+# kind -> the letter that marks it: colour is never the only sign
+MARKS = {"skipped": "S", "grader": "G", "not a number": "N", "watchdog": "W", "start": "R"}
+
+
+class Event(NamedTuple):
+    """``step``: at or after which it happened."""
+
+    step: int
+    kind: str
+    text: str
+
+
+def events(rows: Sequence[Row], starts: Iterable[Mapping[str, Any]], watchdog: Iterable[Mapping[str, Any]]) -> list[Event]:
+    """All of a run, by step.
+
+    Args:
+        rows: of ``metrics.jsonl``.
+        starts: of ``starts.jsonl``; the first start of a run is no event.
+        watchdog: of ``watchdog.jsonl``.
+    """
+    found = [*_skipped(rows), *_grader(rows), *_no_numbers(rows)]
+    for one in watchdog:
+        lines = one.get("lines")
+        if isinstance(lines, list):
+            text = " · ".join(str(line).strip() for line in lines)
+            found.append(Event(_step(one, "step"), "watchdog", f"{one.get('time', '')}: {text}"))
+    for one in list(starts)[1:]:
+        found.append(Event(_step(one, "resumed_from"), "start", f"started again at {one.get('time', '')}"))
+    return sorted(found, key=lambda event: event.step)
+
+
+def _skipped(rows: Sequence[Row]) -> list[Event]:
+    found, before = [], 0.0
+    for row in rows:
+        skipped = number(row, "rlvr/skipped_steps")
+        if skipped is not None and skipped > before:
+            found.append(Event(row["step"], "skipped", "no sample to learn from: the update was skipped"))
+        before = before if skipped is None else skipped
+    return found
+
+
+def _grader(rows: Sequence[Row]) -> list[Event]:
+    found = []
+    for row in rows:
+        counts = {what: number(row, f"rlvr/grader_{what}") or 0.0 for what in ("timeouts", "errors")}
+        if failed := sum(counts.values()):
+            parts = ", ".join(f"{count:.0f} {what}" for what, count in counts.items() if count)
+            of = samples_of(row)
+            text = f"the grader failed on {failed:.0f}{'' if of is None else f' of {of:.0f}'} answers ({parts})"
+            found.append(Event(row["step"], "grader", text))
+    return found
+
+
+def _no_numbers(rows: Sequence[Row]) -> list[Event]:
+    found = []
+    for row in rows:
+        bad = [key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
+        if bad:
+            names = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+            found.append(Event(row["step"], "not a number", f"{names}: {row[bad[0]]}"))
+    return found
+
+
+def _step(record: Mapping[str, Any], key: str) -> int:
+    value = record.get(key)
+    return value if isinstance(value, int) else 0
