@@ -33,11 +33,15 @@ from passk import metrics
 from passk.estimate import Estimate
 from passk.report import write_report
 from passk.tally import tally
+from passk.watch.folder import open_runs
+from passk.watch.html import write_html
 from rlvr import machine
 
 STEPS = 16
 EVALUATED_QUESTIONS = 128
 SAMPLES_PER_QUESTION = 64
+# The same questions now and then, so that the page of the run shows how their answers change.
+VALIDATION = ("trainer.val_before_train=true", "trainer.test_freq=4")
 
 # Seconds of each part on two free cores where SAMPLE_JOB takes SAMPLE_SECONDS (an AMD EPYC of 2.6 GHz; the second with torch held
 # to AVX2): what `make quickstart` says at its end. Other machines in proportion.
@@ -67,15 +71,21 @@ def main() -> None:
     with phase("1/3  the tiny model and its data", "model", seconds):
         make_base()
     title = f"2/3  training: {method}, {STEPS} steps (Ray, FSDP2 and vLLM start first, which takes longest)"
-    with phase(title, "training", seconds), progress_bar() as progress:
-        trained = train(*METHODS[method], run, STEPS, progress)
+    launcher, overrides = METHODS[method]
+    with phase(title, "training", seconds):
+        print(f"once it has begun, follow it: {os.path.relpath(sys.executable)} -m passk.watch {run}")
+        with progress_bar() as progress:
+            trained = train(launcher, [*overrides, *VALIDATION], run, STEPS, progress)
     title = f"3/3  evaluation: {EVALUATED_QUESTIONS} held-out questions × {SAMPLES_PER_QUESTION} samples, both models"
     with phase(title, "evaluation", seconds):
         estimates = compare({"base": TINY.model, method: trained}, run)
+        for line in write_html(open_runs([run]), run / "watch.html"):
+            print(f"watch.html: {line}")
 
     console.print(table(estimates))
     print("written:")
     for what, path in {
+        "page of the run, with its samples": run / "watch.html",
         "trained model (Hugging Face)": trained,
         "checkpoint": run / f"global_step_{STEPS}",
         "plot": run / "report" / "pass_at_k.png",

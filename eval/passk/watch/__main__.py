@@ -39,7 +39,10 @@ def command() -> None:
     if server.port != arguments.port:
         print(f"port {arguments.port} is taken")
     print(f"http://{ADDRESS}:{server.port}  follows {', '.join(run.name for run in runs)}; Ctrl-C ends it", flush=True)
-    print(f"from another machine: ssh -L {server.port}:{ADDRESS}:{server.port} THIS_MACHINE, then the same address", flush=True)
+    print(
+        f"from another machine: ssh -L {server.port}:{ADDRESS}:{server.port} THIS_MACHINE, then the same address",
+        flush=True,
+    )
     with server:
         try:
             server.serve_forever()

@@ -1,5 +1,5 @@
-"""What stands on the time axis of a run beside its figures: skipped steps, grader failures, figures that are no numbers, what the
-watchdog said, and starts. Pure functions.
+"""What stands on the time axis of a run beside its figures: skipped steps, grader failures, figures that are no numbers, samples
+that could not be written, what the watchdog said, and starts. Pure functions.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from passk.watch.panels import Row, number, samples_of
 
 # kind -> the letter that marks it: colour is never the only sign
-MARKS = {"skipped": "S", "grader": "G", "not a number": "N", "watchdog": "W", "start": "R"}
+MARKS = {"skipped": "S", "grader": "G", "not a number": "N", "lost": "L", "watchdog": "W", "start": "R"}
 
 
 class Event(NamedTuple):
@@ -20,7 +20,9 @@ class Event(NamedTuple):
     text: str
 
 
-def events(rows: Sequence[Row], starts: Iterable[Mapping[str, Any]], watchdog: Iterable[Mapping[str, Any]]) -> list[Event]:
+def events(
+    rows: Sequence[Row], starts: Iterable[Mapping[str, Any]], watchdog: Iterable[Mapping[str, Any]]
+) -> list[Event]:
     """All of a run, by step.
 
     Args:
@@ -28,7 +30,12 @@ def events(rows: Sequence[Row], starts: Iterable[Mapping[str, Any]], watchdog: I
         starts: of ``starts.jsonl``; the first start of a run is no event.
         watchdog: of ``watchdog.jsonl``.
     """
-    found = [*_skipped(rows), *_grader(rows), *_no_numbers(rows)]
+    found = [
+        *_counted(rows, "rlvr/skipped_steps", "skipped", "no sample to learn from: the update was skipped"),
+        *_counted(rows, "rlvr/sample_files_lost", "lost", "the samples of this step could not be written"),
+        *_grader(rows),
+        *_no_numbers(rows),
+    ]
     for one in watchdog:
         lines = one.get("lines")
         if isinstance(lines, list):
@@ -39,13 +46,14 @@ def events(rows: Sequence[Row], starts: Iterable[Mapping[str, Any]], watchdog: I
     return sorted(found, key=lambda event: event.step)
 
 
-def _skipped(rows: Sequence[Row]) -> list[Event]:
+def _counted(rows: Sequence[Row], key: str, kind: str, text: str) -> list[Event]:
+    """Where a count of the whole run went up."""
     found, before = [], 0.0
     for row in rows:
-        skipped = number(row, "rlvr/skipped_steps")
-        if skipped is not None and skipped > before:
-            found.append(Event(row["step"], "skipped", "no sample to learn from: the update was skipped"))
-        before = before if skipped is None else skipped
+        count = number(row, key)
+        if count is not None and count > before:
+            found.append(Event(row["step"], kind, text))
+        before = before if count is None else count
     return found
 
 

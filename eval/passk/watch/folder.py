@@ -118,7 +118,9 @@ class Run:
         found = list(self._config_problem)
         for lines in (self.metrics, self.starts, self.watchdog):
             if lines.bad:
-                found.append(f"{lines.path.name}: {len(lines.bad)} lines are no JSON objects, the first is line {lines.bad[0]}")
+                found.append(
+                    f"{lines.path.name}: {len(lines.bad)} lines are no JSON objects, the first is line {lines.bad[0]}"
+                )
         without = sum(not isinstance(row.get("step"), int) for row in self.metrics.records)
         return found + [f"{METRICS}: {without} lines have no step"] * bool(without)
 

@@ -91,16 +91,17 @@ def pass_at_k(rows: Sequence[Row]) -> Panel:
     asked = column(rows, "rlvr/questions")
     lines = [Line(f"pass@{k}", column(rows, f"rlvr/pass@{k}"), asked, "questions") for k in ks]
     for source in _sources(rows):
-        k = max(int(match[2]) for row in rows for key in row if (match := VALIDATION.fullmatch(key)) and match[1] == source)
+        k = max(
+            int(match[2]) for row in rows for key in row if (match := VALIDATION.fullmatch(key)) and match[1] == source
+        )
         values, of = column(rows, f"val-core/{source}/pass@{k}"), column(rows, f"val-core/{source}/questions")
         lines.append(Line(f"validation {source} pass@{k}", values, of, "questions"))
     return _panel(lines, {}, None if ks else "rlvr/pass@k (questions that differ in their samples have none)")
 
 
 def entropy(rows: Sequence[Row]) -> Panel:
-    lines = [Line("samples of the update", column(rows, "actor/entropy"))]
-    lines.append(Line("validation", column(rows, "val-core/entropy")))
-    return _panel(lines, {"samples of the update": "actor/entropy", "validation": "val-core/entropy"})
+    keys = {"kept samples": "actor/entropy", "validation": "val-core/entropy"}
+    return _panel([Line(label, column(rows, key)) for label, key in keys.items()], keys)
 
 
 def learned_from(rows: Sequence[Row]) -> Panel:
@@ -109,8 +110,8 @@ def learned_from(rows: Sequence[Row]) -> Panel:
 
 
 def kinds(rows: Sequence[Row]) -> Panel:
-    keys = {"correct": "rlvr/correct_count"} | {kind: f"rlvr/incorrect_{kind}" for kind in KINDS}
-    return _panel([share(rows, key, label.replace("_", " ")) for label, key in keys.items()], keys)
+    keys = {"correct": "rlvr/correct_count"} | {kind.replace("_", " "): f"rlvr/incorrect_{kind}" for kind in KINDS}
+    return _panel([share(rows, key, label) for label, key in keys.items()], keys)
 
 
 def length(rows: Sequence[Row]) -> Panel:
@@ -121,7 +122,7 @@ def length(rows: Sequence[Row]) -> Panel:
 
 
 def clip_fraction(rows: Sequence[Row]) -> Panel:
-    keys = {"advantage above 0": "actor/pg_clipfrac_positive", "advantage below 0": "actor/pg_clipfrac_negative"}
+    keys = {"positive": "actor/pg_clipfrac_positive", "negative": "actor/pg_clipfrac_negative"}
     return _panel([Line(label, column(rows, key)) for label, key in keys.items()], keys)
 
 
@@ -177,5 +178,6 @@ def _panel(lines: Sequence[Line], keys: Mapping[str, str], also: str | None = No
     found = [line for line in lines if any(value is not None for value in line.values)]
     names = [line.label for line in found]
     missing = [f"{label}: {key}" for label, key in keys.items() if label not in names]
-    missing += [also] * (also is not None)
+    if also is not None:
+        missing.append(also)
     return Panel(found, [f"not in metrics.jsonl: {one}" for one in missing])

@@ -23,7 +23,7 @@ MAIN = {
     "training data": "data.train_files",
     "validation data": "data.val_files",
     "steps": "trainer.total_training_steps",
-    "samples kept a step": "trainer.samples_per_step",
+    "questions recorded a step": "trainer.samples_per_step",
 }
 # Where a run writes and what it is called: different in every two runs
 NAMES = ("trainer.experiment_name", "trainer.default_local_dir")

@@ -48,7 +48,9 @@ def _run(run: Run, config: dict[str, str]) -> dict[str, Any]:
         "settings": settings.main(config),
         "config": config,
         "versions": starts[-1].get("versions", {}) if starts else {},
-        "samples": [{"split": split, "step": step, "stamp": list(stamp)} for (split, step), (_, stamp) in run.files.items()],
+        "samples": [
+            {"split": split, "step": step, "stamp": list(stamp)} for (split, step), (_, stamp) in run.files.items()
+        ],
         "problems": run.problems,
     }
 

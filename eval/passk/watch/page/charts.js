@@ -53,7 +53,7 @@ function linePicture(panel, lines) {  // lines: {run, line, label, colour, dash}
     }
     tables.push(columns);
   }
-  return {data: uPlot.join(tables), series, bands, ends: lines.map(one => one.end || one.label), stacked: false};
+  return {data: uPlot.join(tables), series, bands, ends: lines.map(one => one.end || one.label), stacked: false, whiskers: lines.some(one => one.line.low)};
 }
 
 function stackedPicture(panel, run, lines) {
@@ -75,7 +75,7 @@ function stackedPicture(panel, run, lines) {
     });
     if (at > 0) bands.push({series: [place + 1, place + 2], fill: faint(colour(at))});
   });
-  return {data: [x, ...order.map(at => sums[at])], series, bands, ends: order.map(at => lines[at].label), stacked: true};
+  return {data: [x, ...order.map(at => sums[at])], series, bands, ends: order.map(at => lines[at].label), stacked: true, only: run};
 }
 
 function draw(box, key, panel, picture, click = chooseAt) {
@@ -96,7 +96,7 @@ function draw(box, key, panel, picture, click = chooseAt) {
   const plain = (_, values) => values.map(value => value === null ? "" : figure(value));
   entry.plot = new uPlot({
     width: Math.max(200, box.clientWidth), height: HEIGHT, series: picture.series, bands: picture.bands,
-    padding: [14, picture.ends.length > 1 ? 92 : 12, 0, 0],
+    padding: [4 + 11 * Math.min(state.runs.length, 4), picture.ends.length > 1 ? 104 : 12, 0, 0],
     scales: {x: {time: false, range: (_, low, high) => low === high ? [low - 1, high + 1] : [low, high]},
       y: {range: (_, low, high) => yRange(panel, picture, low, high)}},
     axes: [
@@ -105,7 +105,7 @@ function draw(box, key, panel, picture, click = chooseAt) {
     ],
     cursor: {sync: {key: "steps", setSeries: false}, drag: {x: true, y: false, dist: 8}, points: {show: true}},
     hooks: {
-      draw: [plot => decorate(plot, entry, picture.stacked, panel.events !== false)],
+      draw: [plot => decorate(plot, entry, picture, panel.events !== false)],
       setLegend: [plot => {
         const idx = indexOf(plot);
         if (plot.legend.idx === null && idx !== null) plot.setLegend({idx}, false);
@@ -155,7 +155,7 @@ function chooseAt(place) {
 }
 
 // On top of the curves: the chosen step, the letters of events, and at the end of each curve its name.
-function decorate(plot, entry, stacked, withEvents) {
+function decorate(plot, entry, picture, withEvents) {
   const {ctx, bbox} = plot, ratio = devicePixelRatio;
   ctx.save();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
@@ -165,15 +165,41 @@ function decorate(plot, entry, stacked, withEvents) {
     ctx.strokeStyle = ink("chosen"); ctx.lineWidth = ratio; ctx.setLineDash([4 * ratio, 3 * ratio]);
     ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke(); ctx.setLineDash([]);
   }
-  ctx.textAlign = "center"; ctx.fillStyle = ink("alert");
-  if (withEvents) for (const run of state.runs) for (const one of run.events) {
-    const i = run.row.steps.get(one.step);
-    const at = i === undefined ? null : places(run)[i];
-    if (at !== null && at >= plot.scales.x.min && at <= plot.scales.x.max)
-      ctx.fillText(state.marks[one.kind], plot.valToPos(at, "x", true), bbox.top - 3 * ratio);
-  }
-  if (entry.ends.length > 1) endLabels(plot, entry, stacked, ctx, ratio);
+  if (withEvents) eventMarks(plot, picture, ctx, ratio);
+  if (picture.whiskers) whiskers(plot, ctx, ratio);
+  if (entry.ends.length > 1) endLabels(plot, entry, picture.stacked, ctx, ratio);
   ctx.restore();
+}
+
+function eventMarks(plot, picture, ctx, ratio) {  // a row of letters for each run
+  const several = state.runs.length > 1;
+  ctx.textAlign = "center";
+  (picture.only ? [picture.only] : state.runs).forEach((run, row) => {
+    ctx.fillStyle = several ? colour(state.runs.indexOf(run)) : ink("alert");
+    const y = plot.bbox.top - (3 + 11 * Math.min(row, 3)) * ratio;
+    let lettered = -Infinity;
+    for (const one of run.events) {
+      const i = run.row.steps.get(one.step), at = i === undefined ? null : places(run)[i];
+      if (at === null || at < plot.scales.x.min || at > plot.scales.x.max) continue;
+      const x = plot.valToPos(at, "x", true), room = x - lettered > 10 * ratio;  // where letters would touch, ticks
+      if (room) lettered = x;
+      if (room) ctx.fillText(state.marks[one.kind], x, y); else ctx.fillRect(x - ratio / 2, y - 3 * ratio, ratio, 3 * ratio);
+    }
+  });
+}
+
+function whiskers(plot, ctx, ratio) {  // the intervals of single points, between which no band can be seen
+  ctx.lineWidth = 1.5 * ratio;
+  plot.series.forEach((one, i) => {
+    if (i === 0 || one.class === "band" || !one.show) return;
+    ctx.strokeStyle = one.stroke(plot, i);
+    plot.data[0].forEach((place, at) => {
+      const [high, low] = [plot.data[i + 1][at], plot.data[i + 2][at]];
+      if (high === null || high === undefined) return;
+      const x = plot.valToPos(place, "x", true);
+      ctx.beginPath(); ctx.moveTo(x, plot.valToPos(high, "y", true)); ctx.lineTo(x, plot.valToPos(low, "y", true)); ctx.stroke();
+    });
+  });
 }
 
 function endLabels(plot, entry, stacked, ctx, ratio) {
@@ -193,7 +219,7 @@ function endLabels(plot, entry, stacked, ctx, ratio) {
   ctx.textAlign = "left"; ctx.textBaseline = "middle";
   for (const {text, stroke, y} of labels) {
     ctx.fillStyle = stroke;
-    ctx.fillText(text.length > 15 ? `${text.slice(0, 14)}…` : text, left + width + 5 * ratio, y);
+    ctx.fillText(text.length > 17 ? `${text.slice(0, 16)}…` : text, left + width + 5 * ratio, y);
   }
 }
 

@@ -53,12 +53,12 @@ function card(run, number) {
     add("learned from", run.panels.learned_from.lines.filter(line => line.values[row] !== null).map(line => `${marks[line.label]}${line.label} ${cell(line, row, "share")}`).join(" · "));
   }
   const kinds = Object.keys(state.marks).map(kind => [kind, run.events.filter(one => one.kind === kind).length]).filter(([, count]) => count);
-  add("time axis", kinds.map(([kind, count]) => `${state.marks[kind]} ${eventName(kind)} × ${count}`).join(" · ") || "nothing unusual");
+  add("events", kinds.map(([kind, count]) => `${state.marks[kind]} ${eventName(kind)} × ${count}`).join(" · ") || "nothing unusual");
   box.append(facts);
   return box;
 }
 
-const eventName = kind => ({skipped: "skipped step", grader: "grader failure", "not a number": "figure that is no number", watchdog: "watchdog", start: "restart"})[kind] || kind;
+const eventName = kind => ({skipped: "skipped step", grader: "grader failure", "not a number": "figure that is no number", lost: "samples not written", watchdog: "watchdog", start: "restart"})[kind] || kind;
 
 function panelFor(panel) {
   const id = `panel-${panel.name}`;
@@ -85,18 +85,22 @@ function chartBox(panel, name, caption) {
   return box;
 }
 
+// Of the many k of several runs only the smallest and the largest are drawn; all are in the table.
+const between = (label, i, all) => label.startsWith("pass@") && i > 0 && all[i + 1] !== undefined && all[i + 1].startsWith("pass@");
+
 function showPanels() {
   const several = state.runs.length > 1;
   for (const panel of state.panels) {
     const found = state.runs.map(run => run.panels[panel.name]);
     if (panel.stacked) {
+      panelFor(panel).classList.toggle("spread", several);
       state.runs.forEach((run, number) => {
         const lines = found[number].lines;
         if (lines.length) draw(chartBox(panel, String(number), several ? runTitle(number) : ""), `${panel.name}-${number}`, panel, stackedPicture(panel, run, lines));
       });
     } else {
-      const labels = [...new Set(found.flatMap(one => one.lines.map(line => line.label)))];
-      const lines = state.runs.flatMap((run, number) => found[number].lines.map(line => {
+      const labels = [...new Set(found.flatMap(one => one.lines.map(line => line.label)))].filter((label, i, all) => !several || !between(label, i, all));
+      const lines = state.runs.flatMap((run, number) => found[number].lines.filter(line => labels.includes(line.label)).map(line => {
         const kind = labels.indexOf(line.label);
         return {
           run, line, colour: colour(several ? number : kind), dash: DASHES[kind % DASHES.length],

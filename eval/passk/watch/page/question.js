@@ -35,7 +35,7 @@ async function showQuestion(run, id) {
   if (followed !== request) return;
   const first = all.flat()[0];
   const question = first.block.questions.find(one => one.id === id);
-  note.textContent = `question ${id} · gold ${question.gold || "none"} · kept at ${all.flat().length} times`;
+  note.textContent = `question ${id} · gold ${question.gold || "none"} · recorded ${all.flat().length === 1 ? "once" : `${all.flat().length} times`}`;
   body.append(element("p", question.text, "asked"));
   const chart = element("div", undefined, "chart");
   chart.setAttribute("role", "img");
@@ -85,7 +85,7 @@ function answerTable(seen) {
 
 function thenAndNow(seen) {
   const box = element("div", undefined, "two");
-  for (const [name, at] of [["then", 0], ["now", seen.length - 1]]) {
+  for (const [name, at] of seen.length > 1 ? [["then", 0], ["now", seen.length - 1]] : [["what was written", 0]]) {
     const select = element("select"), list = element("div");
     options(select, seen.map(({block}, number) => [number, fileName(block)]));
     select.value = at;

@@ -34,7 +34,7 @@ async function showSamples() {
   const note = byId("samples-note");
   if (!file) {
     blocks = [];
-    note.textContent = `This run keeps no samples${state.runs[run].samples.length ? " here" : " (trainer.samples_per_step)"}.`;
+    note.textContent = `No samples of this run are recorded (trainer.samples_per_step).`;
     search();
     return;
   }
@@ -67,8 +67,8 @@ function noteLines(run, file, files, loaded) {
   if (files.length === 1) {
     const block = loaded[0], row = state.runs[run].row.steps.get(file.step), line = lineOf(state.runs[run], "kinds", "correct");
     const all = file.split === "train" && row !== undefined && line && line.of ? line.of[row] : null;
-    lines.push(`${whole(block.n)} samples of ${whole(block.questions.length)} questions, ${fileName(file)}${all ? `; ${whole(all)} were sampled` : ""}.`);
-    if (file.step !== chosen) lines.push(`No samples of step ${chosen} were kept here; these are the nearest.`);
+    lines.push(`${whole(block.n)} samples of ${whole(block.questions.length)} questions, ${fileName(file)}${all ? `; ${whole(all)} were sampled in this step` : ""}.`);
+    if (file.step !== chosen) lines.push(`No samples of step ${chosen} are recorded here: these are the nearest.`);
   } else {
     const n = loaded.reduce((sum, block) => sum + block.n, 0);
     lines.push(`${whole(n)} samples of ${loaded.length} steps.`);
@@ -166,7 +166,7 @@ function groupBox({block, group, indices}) {
     strip.append(mark);
   }
   const through = button("through the steps", () => { showQuestion(block.run, question.id); byId("one-question").scrollIntoView(); });
-  box.append(strip, through);
+  box.append(element("div", undefined, "beside", strip, through));
   const rest = indices.slice(SAMPLES_A_GROUP);
   box.append(...indices.slice(0, SAMPLES_A_GROUP).map(i => sampleBox(block, i)));
   if (rest.length) {

@@ -6,8 +6,8 @@ let state = JSON.parse(byId("state").textContent);
 const SIGNS = [
   {name: "up", mark: "▲", text: "pushed up"},
   {name: "down", mark: "▼", text: "pushed down"},
-  {name: "zero", mark: "●", text: "kept, advantage 0"},
-  {name: "out", mark: "✕", text: "left out of the step"},
+  {name: "zero", mark: "=", text: "kept, advantage 0"},
+  {name: "out", mark: "○", text: "left out"},
   {name: "unknown", mark: "?", text: "kept, advantage not recorded"},
   {name: "validation", mark: "◇", text: "validation"},
 ];
