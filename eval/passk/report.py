@@ -4,18 +4,14 @@
 
 Writes ``pass_at_k.png``, ``pass_at_k.svg``, ``metrics.json`` and ``report.html``: table, curves, histograms of solve rates and of
 what became of the answers, and a browser of questions and responses. The page opens from disk, loads nothing, and shows what the
-model wrote as text: it travels as JSON without ``<`` and reaches the page through ``textContent``; a content security policy
-forbids every other script.
-Deliberately left out: every sample of a large file. The page says how many it holds.
+model wrote as text (:mod:`passk.pages`). Deliberately left out: every sample of a large file. The page says how many it holds.
 """
 
 import argparse
-import base64
 import hashlib
 import heapq
 import html
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +21,7 @@ from typing import Any
 from passk.estimate import Difference, Estimate, Statistic
 from passk.kinds import derived, is_kind, words
 from passk.metrics import EXIT_CODE, as_json, evaluate, read
+from passk.pages import asset, fill, json_in_html, policy, script_of, style_of
 from passk.plot import curves_svg, outcomes_svg, plot_curves, solve_rates_svg
 from passk.samples import Samples
 from passk.storage import write_atomically
@@ -41,8 +38,6 @@ CUT_NOTE = (
     "cannot be lower. If all were right, it cannot be higher. Of a difference, lowest and highest are if only the baseline's, or "
     "only the other model's, were right.</p>"
 )
-
-PAGE = Path(__file__).with_name("report.html")
 
 
 def write_report(
@@ -78,11 +73,11 @@ def page(
     browser = browser_data(tallies)
     rates = {name: [one.c / one.n for one in counts.questions.values() if one.n] for name, counts in tallies.items()}
     outcomes = {name: _outcomes(counts) for name, counts in tallies.items()}
-    template = PAGE.read_text(encoding="utf-8")
-    script = template.split("<script>")[1].split("</script>")[0]
-    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style, script = style_of(asset("report.css")), script_of(asset("report.js"))
     parts = {
-        "@SCRIPT_HASH@": script_hash,
+        "@STYLE@": style,
+        "@SCRIPT@": script,
+        "@POLICY@": policy(None, script),
         "@TITLE@": html.escape(title),
         "@SUMMARY@": _summary(tallies),
         "@TABLE@": _table(estimates),
@@ -96,10 +91,9 @@ def page(
         "@CURVES@": curves_svg(estimates, title),
         "@HISTOGRAM@": solve_rates_svg(rates),
         "@SHOWN@": html.escape(browser.pop("note")),
-        "@DATA@": json.dumps(browser).replace("<", "\\u003c"),  # no tag can end the element that holds it
+        "@DATA@": json_in_html(browser),
     }
-    # one pass over the template: a mark inside a value stays what it is
-    return re.sub("@[A-Z_]+@", lambda mark: parts[mark.group()], template)
+    return fill(asset("report.html"), parts)
 
 
 def browser_data(tallies: dict[str, Tally]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from passk.pages import json_in_html
 from passk.storage import write_atomically
 from passk.watch.columns import columns
 from passk.watch.document import document
 from passk.watch.folder import Run
-from passk.watch.state import as_json, state
+from passk.watch.state import state
 
 MAX_BYTES = 256 * 2**20  # of the files of samples that one page holds, of all runs together
 
@@ -45,7 +46,7 @@ def block_id(run: int, split: str, step: int) -> str:
 
 
 def _packed(value: dict[str, Any]) -> bytes:
-    return zlib.compress(as_json(value), 6)
+    return zlib.compress(json_in_html(value).encode(), 6)
 
 
 def _fitting(run: Run, budget: int) -> list[tuple[str, int]]:

@@ -20,10 +20,11 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from passk.pages import json_in_html
 from passk.watch.columns import columns
 from passk.watch.document import document
 from passk.watch.folder import Run
-from passk.watch.state import as_json, state
+from passk.watch.state import state
 from rlvr.records import DataError
 from rlvr.sample_files import Sample
 
@@ -123,11 +124,11 @@ class Handler(BaseHTTPRequestHandler):
             if str(found["number"]) == asked.get("seen"):
                 self._send(HTTPStatus.NO_CONTENT, b"", "text/plain")
             else:
-                self._send(HTTPStatus.OK, as_json(found), "application/json")
+                self._send(HTTPStatus.OK, json_in_html(found).encode(), "application/json")
         elif path in ("/samples", "/answer"):
             samples = followed.samples(int(asked["run"]), asked["split"], int(asked["step"]))
             if path == "/samples":
-                self._send(HTTPStatus.OK, as_json(columns(samples)), "application/json")
+                self._send(HTTPStatus.OK, json_in_html(columns(samples)).encode(), "application/json")
             else:
                 self._send(HTTPStatus.OK, samples[int(asked["sample"])].answer.encode(), "text/plain")
         else:

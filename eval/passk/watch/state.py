@@ -1,6 +1,5 @@
 """All that the page shows of its runs except their samples, as one JSON document."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -27,11 +26,6 @@ def state(runs: Sequence[Run]) -> dict[str, Any]:
         "differences": settings.differences(configs),
         "runs": [_run(run, config) for run, config in zip(runs, configs)],
     }
-
-
-def as_json(value: Any) -> bytes:
-    """JSON that may stand inside an HTML document: no tag can end the element that holds it."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").encode()
 
 
 def _run(run: Run, config: dict[str, str]) -> dict[str, Any]:

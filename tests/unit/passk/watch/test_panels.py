@@ -5,10 +5,11 @@ import math
 
 import pytest
 
+from passk.pages import json_in_html
 from passk.watch import events, panels, settings
 from passk.watch.folder import Run
 from passk.watch.panels import PANELS
-from passk.watch.state import as_json, state
+from passk.watch.state import state
 from rlvr.incorrect import KINDS
 from tests.unit.passk.watch.made_up import make_run
 
@@ -139,7 +140,7 @@ def test_settings_and_in_what_runs_differ():
 def test_the_state_is_json_that_no_tag_ends(tmp_path):
     run = Run(make_run(tmp_path / "run", 3), "</script>")
     run.refresh()
-    text = as_json(state([run])).decode()
+    text = json_in_html(state([run]))
     assert "<" not in text
     entry = json.loads(text)["runs"][0]
     assert entry["name"] == "</script>" and entry["steps"] == [1, 2, 3] and entry["total"] == 3
