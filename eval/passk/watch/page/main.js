@@ -73,10 +73,9 @@ async function poll() {
       const before = chosenFile();
       state = await answer.json();
       state.runs.forEach(place);
-      const wasChosen = chosen;
       showAll();
       showSettings();
-      showSampleFiles(chosen !== wasChosen);
+      showSampleFiles(following);
       const file = chosenFile();
       if (String(file && fileKey(file) + file.stamp) !== String(before && fileKey(before) + before.stamp)) showSamples();
     } else showNews(false);
