@@ -18,11 +18,20 @@ Figures = list[float | None]
 VALIDATION = re.compile(r"val-core/(.+)/pass@(\d+)")
 TRAINING = re.compile(r"rlvr/pass@(\d+)")
 NORMAL_95 = 1.96
-# Parts of a step that do not overlap, in their order, as upstream's trainer names them.
+# Parts of a step that do not overlap, in their order, as upstream's trainer names them
 PHASES = (
-    "gen", "reward", "old_log_prob", "ref", "values", "adv", "update_critic", "update_actor", "update_weights", "testing",
+    "gen",
+    "reward",
+    "old_log_prob",
+    "ref",
+    "values",
+    "adv",
+    "update_critic",
+    "update_actor",
     "save_checkpoint",
-)  # fmt: skip
+    "update_weights",
+)
+VALIDATION_PHASE = "testing"  # which upstream does not count in a step
 
 
 @dataclass
@@ -131,13 +140,14 @@ def gradient_norm(rows: Sequence[Row]) -> Panel:
 
 
 def seconds(rows: Sequence[Row]) -> Panel:
-    """Time by phase; what a step took beside its phases is ``other``."""
+    """Time by phase, validation included; what a step took beside its phases is ``other``."""
     lines = [Line(phase.replace("_", " "), column(rows, f"timing_s/{phase}")) for phase in PHASES]
-    lines = [line for line in lines if any(value is not None for value in line.values)]
-    whole = column(rows, "timing_s/step")
     parts = [sum(line.values[at] or 0.0 for line in lines) for at in range(len(rows))]
-    other: Figures = [None if all_of is None else max(0.0, all_of - part) for all_of, part in zip(whole, parts)]
-    return _panel([*lines, Line("other", other)], {"other": "timing_s/step"})
+    step = column(rows, "timing_s/step")
+    other: Figures = [None if whole is None else max(0.0, whole - part) for whole, part in zip(step, parts)]
+    lines += [Line("other", other), Line("validation", column(rows, f"timing_s/{VALIDATION_PHASE}"))]
+    lines = [line for line in lines if any(value is not None for value in line.values)]
+    return _panel(lines, {"other": "timing_s/step"})
 
 
 # name -> (heading, unit, whether the lines add up to a whole, what is drawn)
@@ -155,10 +165,10 @@ PANELS: dict[str, tuple[str, str, bool, Callable[[Sequence[Row]], Panel]]] = {
 
 
 def hours(rows: Sequence[Row]) -> list[float]:
-    """(steps,) hours of training until the end of each step; a step that logged no time took none."""
+    """(steps,) hours until the end of each step and its validation; a step that logged no time took none."""
     total, ends = 0.0, []
     for row in rows:
-        total += number(row, "timing_s/step") or 0.0
+        total += (number(row, "timing_s/step") or 0.0) + (number(row, f"timing_s/{VALIDATION_PHASE}") or 0.0)
         ends.append(total / 3600)
     return ends
 

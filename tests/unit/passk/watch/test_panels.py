@@ -58,13 +58,16 @@ def test_kinds_and_correct_samples_are_all_samples(tmp_path):
 
 
 def test_phases_and_what_is_beside_them_are_the_step():
-    panel = panels.seconds([ROW, {"step": 2}])
+    panel = panels.seconds([ROW | {"timing_s/testing": 2.5}, {"step": 2}])
     assert {one.label: one.values for one in panel.lines} == {
         "gen": [4, None],
         "update actor": [3, None],
         "other": [2, None],
+        "validation": [2.5, None],
     }
-    assert panels.hours([ROW, {"step": 2}, ROW]) == pytest.approx([9 / 3600, 9 / 3600, 18 / 3600])
+    assert panels.hours([ROW, {"step": 2}, ROW | {"timing_s/testing": 1}]) == pytest.approx(
+        [9 / 3600, 9 / 3600, 19 / 3600]
+    )
 
 
 @pytest.mark.parametrize("name", PANELS)
