@@ -90,7 +90,7 @@ def test_everything_is_in_both_distributions(built):
         in_sdist = {name.partition("/")[2] for name in archive.getnames()}
     code = {"rlvr": ROOT / "verl" / "rlvr", "passk": ROOT / "eval" / "passk", "rlvr/configs": ROOT / "configs"}
     for package, folder in code.items():
-        kinds = ("*.py", "*.yaml", "*.html", "py.typed")
+        kinds = ("*.py", "*.yaml", "*.html", "*.css", "*.js", "LICENSE", "py.typed")
         names = {path.relative_to(folder).as_posix() for kind in kinds for path in folder.rglob(kind)}
         assert names and {f"{package}/{name}" for name in names} <= in_wheel
         place = folder.relative_to(ROOT) if package != "rlvr/configs" else "verl/rlvr/configs"
@@ -109,6 +109,15 @@ def test_the_lines_of_the_readme_train_and_evaluate(project):
         assert step["rlvr/correct_count"] + step["rlvr/incorrect_count"] == 8 * 4
         assert step["rlvr/kept_count"] == step["rlvr/incorrect_count"] > 0
         assert step["critic/advantages/max"] == step["critic/advantages/min"] == -1.0
+
+    run(project, "python", "-m", "passk.watch", "runs/own", "--html", "page.html")
+    (shown,) = json.loads((project / "page.html").read_text().split('id="state">')[1].split("</script>")[0])["runs"]
+    assert shown["steps"] == [1, 2] and shown["versions"]["verl"] == "0.9.1" and shown["problems"] == []
+    missing = {name: panel["missing"] for name, panel in shown["panels"].items() if panel["missing"]}
+    assert missing == {  # there was no validation
+        "accuracy": ["not in metrics.jsonl: val-core/…/pass@1"],
+        "entropy": ["not in metrics.jsonl: validation: val-core/entropy"],
+    }
 
     evaluation = ["--datasets=data/tiny/test.parquet", "--output_dir=eval", "--prompt_template_type=countdown"]
     evaluation += ["--num_generation=4", "--limit=4", "--max_tokens=32", "--temperature=1.0"]

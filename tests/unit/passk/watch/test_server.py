@@ -101,11 +101,13 @@ def test_a_page_of_the_web_cannot_read_it_under_a_name_of_its_own(serve, tmp_pat
 
 
 def watch(*arguments):
+    """The command, as from a shell that waits for it: one that runs the tests in the background has Ctrl-C ignored."""
     return subprocess.Popen(
         [sys.executable, "-m", "passk.watch", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
