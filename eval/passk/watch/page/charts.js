@@ -79,10 +79,11 @@ function stackedPicture(panel, run, lines) {
 }
 
 function draw(box, key, panel, picture, click = chooseAt) {
-  const signature = JSON.stringify([picture.ends, axis, matchMedia("(prefers-color-scheme: dark)").matches]);
+  // A chart is drawn anew where more than its data changed: its curves, whether they are sparse, the colours.
+  const shape = picture.series.map(one => [one.class, one.spanGaps, one.points && one.points.show]);
+  const signature = JSON.stringify([picture.ends, shape, axis, matchMedia("(prefers-color-scheme: dark)").matches]);
   const old = charts.get(key);
   if (old && old.signature === signature && old.box === box) {
-    old.ends = picture.ends;
     const zoomed = old.plot.scales.x.min > old.plot.data[0][0] || old.plot.scales.x.max < old.plot.data[0].at(-1);
     picture.series.forEach((one, i) => { old.plot.series[i].value = one.value; });
     old.plot.setData(picture.data, !zoomed);

@@ -178,7 +178,7 @@ function groupBox({block, group, indices}) {
 
 function sampleBox(block, i) {
   const sign = SIGNS[block.sign[i]], advantage = block.advantage[i];
-  const push = advantage !== null && block.sign[i] <= ZERO ? ` ${signed(advantage, 2)}` : "";
+  const push = advantage !== null && block.sign[i] <= DOWN ? ` ${signed(advantage, 2)}` : "";
   const box = element("details", undefined, `sample ${sign.name}`);
   const facts = [block.correct[i] ? "✓ correct" : `✗ ${kindText(block.code[i])}`, `extracted ${block.extracted[i] ?? "nothing"}`, `${whole(block.tokens[i])} tokens`];
   const text = block.answer[i].replace(/\s+/g, " ").trim();

@@ -88,7 +88,7 @@ def test_signs_are_marks_and_words_not_colours_alone(file_page, tmp_path):
     page = file_page(run)
     badges = page.run("[...document.querySelectorAll('.badge')].map(one => one.textContent)")
     assert badges == [
-        "▲ pushed up +1.00", "▼ pushed down −0.50", "= kept, advantage 0 +0.00", "○ left out", "? kept, advantage not recorded",
+        "▲ pushed up +1.00", "▼ pushed down −0.50", "= kept, advantage 0", "○ left out", "? kept, advantage not recorded",
     ]  # fmt: skip
     assert page.run("document.querySelector('.strip').textContent") == "▲▼=○?"
     page.run("document.querySelector('.sample').open = true; 0")
