@@ -114,7 +114,7 @@ def test_hostile_text_stays_text(file_page, serve, browser, tmp_path):
         page.run("document.querySelector('.sample').open = true; byId('figures').open = true; 0")
         page.run("document.querySelectorAll('#settings details').forEach(one => one.open = true); 0")
         page.run("document.querySelector('.group button').click(); 0")
-        page.wait("document.querySelectorAll('#one-question table').length === 1")
+        page.wait("document.querySelectorAll('#one-question .plain').length === 1")
         enter(page, "changes-split", "train")
         page.run("byId('changes-split').dispatchEvent(new Event('change')); byId('changes-go').click(); 0")
         page.wait("document.querySelectorAll('#changes-table tbody tr').length > 0")
@@ -184,10 +184,10 @@ def test_one_question_through_the_steps(file_page, tmp_path):
         )
     page = file_page(run)
     page.run("document.querySelector('.group button').click(); 0")
-    page.wait("document.querySelectorAll('#one-question table').length === 1")
+    page.wait("document.querySelectorAll('#one-question .plain').length === 1")
     assert page.run("charts.get('one-question').plot.data.slice(0, 2)") == [[1, 2], [0.25, 0.75]]
     rows = page.run(
-        "[...document.querySelectorAll('#one-question tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+        "[...document.querySelectorAll('#one-question .plain tr')].map(row => [...row.cells].map(cell => cell.textContent))"
     )
     assert rows == [["answer", "1", "2"], ["✓ 2", "1", "3"], ["✗ 3", "3", "1"], ["samples", "4", "4"]]
     assert page.run("document.querySelectorAll('#one-question .sample').length") == 8
