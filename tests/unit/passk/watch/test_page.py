@@ -137,7 +137,7 @@ def test_a_run_that_grows_under_the_page(browser, serve, tmp_path):
     add_step(run, 4, validate=True)
     page.wait("byId('step-text').textContent === 'step 1 of 4'")
     assert page.run("byId('samples-file').value") == "train 1", "who looks at a step stays there"
-    assert page.run("charts.get('accuracy').plot.data[0].length") == 4
+    page.wait("charts.get('accuracy').plot.data[0].length === 4")
     page.run("byId('newest').click(); 0")
     assert page.run("byId('overview-heading').textContent") == "At step 4"
 
@@ -223,8 +223,6 @@ def test_what_is_missing_is_said(file_page, tmp_path):
     )
     assert "not in metrics.jsonl: validation: val-core/entropy" in page.run("byId('panel-entropy').textContent")
     assert "left no starts.jsonl" in page.run("byId('settings').textContent")
-    for path in (run / "samples").iterdir():
-        path.unlink()
 
 
 def test_a_run_without_samples_has_its_curves(browser, serve, tmp_path):
@@ -246,7 +244,7 @@ def test_it_fits_and_is_worked_by_keys_in_the_dark(file_page, tmp_path, width):
     page = file_page(make_run(tmp_path / "run", 3), width=width, dark=True)
     assert page.run("document.documentElement.scrollWidth") <= width
     assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(22, 22, 22)"
-    assert page.run("[...charts.values()].every(({plot, box}) => plot.width <= box.clientWidth + 1)")
+    page.wait("[...charts.values()].every(({plot, box}) => plot.width <= box.clientWidth + 1)")
     page.press("[")
     assert page.run("byId('step-text').textContent") == "step 2 of 3"
     page.wait("byId('samples-file').value === 'train 2'")
@@ -266,9 +264,11 @@ def test_it_fits_and_is_worked_by_keys_in_the_dark(file_page, tmp_path, width):
 def test_two_hundred_steps_of_512_samples(browser, tmp_path):
     run, path = make_run(tmp_path / "run", 200, test_freq=10, groups=64, words=60), tmp_path / "page.html"
     write_html(open_runs([run]), path)
-    page = browser.open(path.as_uri())
-    page.wait(SAMPLES_ARE_THERE)
-    painted = page.run("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    # The fastest of three, here and below: how long one takes says how busy the machine is.
+    pages = [browser.open(path.as_uri()) for _ in range(3)]
+    for page in pages:
+        page.wait(SAMPLES_ARE_THERE)
+    painted = min(page.run("performance.getEntriesByName('first-contentful-paint')[0].startTime") for page in pages)
     page.run("byId('scope').value = 'train'; byId('scope').dispatchEvent(new Event('change')); 0")
     page.wait(f"{FOUND}.includes('of 102,400')")
     taken = {}
@@ -281,7 +281,6 @@ def test_two_hundred_steps_of_512_samples(browser, tmp_path):
     ):
         for field in ("sign", "kind", "text", "question", "longest"):
             page.run(f"byId('{field}').value = {json.dumps(filters.get(field, ''))}; 0")
-        # The fastest of three: how long one takes says how busy the machine is.
         taken[str(filters)] = min(
             page.run("search(); Number(byId('samples-found').dataset.milliseconds)") for _ in range(3)
         )
