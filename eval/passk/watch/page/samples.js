@@ -88,16 +88,27 @@ function filter() {
   };
 }
 
-// Positions in a block of the samples that match, cheapest comparisons first.
+// Whether each response of a block holds the text.
+function holding(block, text) {
+  const holds = new Uint8Array(block.n);
+  for (let i = 0, at = block.text.indexOf(text); at >= 0; at = i < block.n ? block.text.indexOf(text, block.starts[i]) : -1) {
+    while (i + 1 < block.n && block.starts[i + 1] <= at) i++;
+    holds[i++] = 1;  // and on with the next response
+  }
+  return holds;
+}
+
+// Positions in a block of the samples that match.
 function matching(block, wanted) {
   const asked = wanted.question ? block.questions.map((one, i) => block.asked[i].includes(wanted.question) || one.id.startsWith(wanted.question)) : null;
+  const holds = wanted.text ? holding(block, wanted.text) : null;
   const indices = [];
   for (let i = 0; i < block.n; i++) {
     if (wanted.sign >= 0 && block.sign[i] !== wanted.sign) continue;
     if (wanted.kind >= 0 ? block.code[i] !== wanted.kind : wanted.incorrect && block.code[i] === 0) continue;
     if (block.tokens[i] < wanted.shortest || block.tokens[i] > wanted.longest) continue;
     if (asked && !asked[block.question[i]]) continue;
-    if (wanted.text && !block.lower[i].includes(wanted.text)) continue;
+    if (holds && !holds[i]) continue;
     indices.push(i);
   }
   return indices;

@@ -30,7 +30,11 @@ function asBlock(run, split, step, columns) {
     block.code[i] = columns.kind[i] === null ? 0 : KINDS.indexOf(columns.kind[i]);
   }
   block.tokens = Int32Array.from(columns.tokens);
-  block.lower = columns.answer.map(text => text.toLowerCase());
+  // All responses in one text, with a character between them that no search holds: one search a block, not one a sample.
+  const lower = columns.answer.map(text => text.toLowerCase());
+  block.starts = new Uint32Array(n);
+  for (let i = 1; i < n; i++) block.starts[i] = block.starts[i - 1] + lower[i - 1].length + 1;
+  block.text = lower.join("\0");
   block.asked = columns.questions.map(question => question.text.toLowerCase());
   block.characters = columns.answer.reduce((sum, text) => sum + text.length, 0);
   block.members = Array.from({length: columns.groups}, () => []);
