@@ -9,9 +9,11 @@ On a CPU the engine computes in float32, in this process, with a KV cache out of
 (:mod:`rlvr.cpu.worker`).
 """
 
+import json
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from passk.presets import Sampling
@@ -30,11 +32,12 @@ CPU_ENVIRONMENT = {
 # default here, 128 tokens, a shorter prompt is computed once for every answer.
 CPU_ARGUMENTS = {
     "enforce_eager": True,
-    "max_num_seqs": 256,
     "block_size": 32,
     "worker_cls": "rlvr.cpu.worker.Worker",
     "use_tqdm_on_load": False,
 }
+FEWEST_AT_ONCE, MOST_AT_ONCE = 256, 1024
+LOGITS = 2**25  # bytes, float32
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class VllmEngine:
             tensor_parallel_size=settings.tensor_parallel,
             kv_cache_memory_bytes=None if settings.kv_cache_gib is None else int(settings.kv_cache_gib * GIB),
             disable_log_stats=True,
-            **({} if gpu else CPU_ARGUMENTS),
+            **({} if gpu else CPU_ARGUMENTS | {"max_num_seqs": answers_at_once(Path(settings.model))}),
         )
         logging.getLogger("vllm").setLevel(
             logging.ERROR
@@ -157,6 +160,17 @@ def use_allowed_cores() -> None:
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(machine.cores())
+
+
+def answers_at_once(model: Path) -> int:
+    """How many answers a CPU works on: more share the engine's own work a step, until their logits leave the caches.
+
+    Args:
+        model: a folder; of a hub id the vocabulary is taken to be large.
+    """
+    file = model / "config.json"
+    vocabulary = json.loads(file.read_text(encoding="utf-8")).get("vocab_size") if file.is_file() else None
+    return min(MOST_AT_ONCE, max(FEWEST_AT_ONCE, LOGITS // (4 * vocabulary))) if vocabulary else FEWEST_AT_ONCE
 
 
 def vllm_engine(settings: EngineSettings) -> Engine:
