@@ -27,6 +27,8 @@ from passk.tally import Tally
 
 Floats = NDArray[np.float64]
 
+Key = int | str  # a k of pass@k, or the name of another value that a path carries
+
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the common range, at which differences are given
 PARTS = 64  # of the common range, whose middles make a mean over it
 CHUNK = 1000  # resamples at a time: memory
@@ -38,7 +40,7 @@ class Path:
 
     name: str
     steps: tuple[int, ...]  # (T,)
-    ks: tuple[int, ...]  # (K,)
+    ks: tuple[Key, ...]  # (K,)
     coordinate: Floats  # (S, T, Q) such as pass@1, or (S, T, 1) such as the entropy lost
     values: Floats  # (S, T, Q, K) pass@k of every question
 
@@ -66,6 +68,11 @@ class Path:
         """
         return replace(self, coordinate=np.asarray(coordinate, dtype=float)[:, :, None])
 
+    def carrying(self, what: str, values: Sequence[Sequence[float]]) -> "Path":
+        """Another value over the same coordinate, such as entropy: one number a seed and checkpoint, (S, T)."""
+        every = np.asarray(values, dtype=float)[:, :, None, None]
+        return replace(self, ks=(what,), values=np.broadcast_to(every, (*self.values.shape[:3], 1)))
+
 
 @dataclass(frozen=True)
 class Point:
@@ -73,7 +80,7 @@ class Point:
 
     step: int
     coordinate: Statistic
-    pass_at_k: dict[int, Statistic]
+    pass_at_k: dict[Key, Statistic]
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,8 @@ class Matched:
     baseline: str
     start: float  # the base's coordinate
     levels: tuple[float, ...]  # (M,) the coordinate at SHARES of the common range
-    at: dict[int, tuple[Statistic, ...]]  # (M,) at these levels
-    mean: dict[int, Statistic]  # over the common range
+    at: dict[Key, tuple[Statistic, ...]]  # (M,) at these levels
+    mean: dict[Key, Statistic]  # over the common range
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,7 @@ class Reach:
 
     name: str
     gain: Statistic  # the highest coordinate minus the base's
-    area: dict[
-        int, Statistic
-    ]  # under the path: the integral of pass@k over the coordinate, from the base to the highest
+    area: dict[Key, Statistic]  # under the path: the integral of pass@k from the base's coordinate to the highest
 
 
 def method_path(name: str, base: Tally, runs: Sequence[Mapping[int, Tally]], ks: Sequence[int]) -> Path:
@@ -189,6 +194,19 @@ def matched(one: Path, other: Path) -> Matched | None:
         at={k: tuple(found[:-1]) for k, found in by_k.items()},
         mean={k: found[-1] for k, found in by_k.items()},
     )
+
+
+def after_training(one: Path, other: Path | None = None) -> dict[Key, Statistic]:
+    """The values of the last checkpoint minus those of ``other``'s last, or minus the base's; paired by question."""
+    (_, y), (_, other_y) = _point(one), _point(other or one)
+    middle = y[0, -1] - other_y[0, -1 if other else 0]
+    drawn = []
+    for weights, seeds, other_seeds in _draws(one.questions, one.seeds, (other or one).seeds):
+        _, values = _means(one, weights, seeds)
+        minus = _means(other, weights, other_seeds)[1][:, -1] if other else values[:, 0]
+        drawn.append(values[:, -1] - minus)
+    every = np.concatenate(drawn)
+    return {k: _statistic(middle[column], every[:, column], one.questions) for column, k in enumerate(one.ks)}
 
 
 def reach(path: Path) -> Reach:

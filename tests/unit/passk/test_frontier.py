@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from passk.frontier import SHARES, Path, first_reached, matched, method_path, reach, trace
+from passk.frontier import SHARES, Path, after_training, first_reached, matched, method_path, reach, trace
 from passk.tally import QuestionTally, Tally
 
 KS = (16, 256)
@@ -154,6 +154,31 @@ def test_the_seeds_are_in_the_interval():
     point = trace(scattered)[1].pass_at_k[16]
     assert point.value == pytest.approx(0.8) and (point.low, point.high) == pytest.approx((0.6, 1.0))
     assert trace(agreeing)[1].pass_at_k[16].low == pytest.approx(0.8)
+
+
+def test_after_training_minus_the_base_and_another_method():
+    nsr, psr = straight("nsr", [0.2, 0.4], [[0.9, 0.7]], seeds=2), straight("psr", [0.2, 0.5], [[0.9, 0.6]])
+    (minus_base,) = after_training(nsr).values()
+    assert (minus_base.value, minus_base.low, minus_base.high) == pytest.approx((-0.2, -0.2, -0.2))
+    assert after_training(nsr, psr)[16].value == pytest.approx(0.1)
+
+
+@given(paths(), paths("other"))
+def test_after_training_is_the_difference_of_the_means(one, other):
+    found = after_training(one, other)
+    for column, k in enumerate(KS):
+        means = [path.values[:, -1, :, column].mean() for path in (one, other)]
+        assert found[k].value == pytest.approx(means[0] - means[1], abs=1e-9)
+
+
+def test_a_path_carries_another_value():
+    """Entropy over pass@1: the value of a checkpoint, whatever the questions."""
+    path = straight("nsr", [0.2, 0.4], [[0.9, 0.7]], seeds=2).carrying("entropy", [[0.2, 0.1], [0.2, 0.14]])
+    other = straight("psr", [0.2, 0.4], [[0.9, 0.7]]).carrying("entropy", [[0.2, 0.06]])
+    assert after_training(path)["entropy"].value == pytest.approx(-0.08)
+    found = matched(path, other)
+    assert found.at["entropy"][-1].value == pytest.approx(0.06)
+    assert found.mean["entropy"].value == pytest.approx(0.03)
 
 
 def counts(right, n=16, questions=5):
