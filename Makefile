@@ -1,9 +1,9 @@
-# make quickstart · make real · make test · make bench · make bench-step · make install · make install-gpu · make lint · make lock · make clean
+# make quickstart · make paper · make methods · make real · make test · make bench · make bench-step · make install · make install-gpu · make lint · make lock · make clean
 # PYTHON=/path/to/python chooses the Python of a new environment; without it one that works is found.
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu quickstart paper real test test-real test-unit bench bench-step lint lock clean
+.PHONY: help install install-gpu quickstart paper methods real test test-real test-unit bench bench-step lint lock clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -20,13 +20,17 @@ install-gpu:
 quickstart: install
 	@.venv/bin/python scripts/quickstart.py
 
-## make paper          the paper in miniature: five methods × three seeds, evaluated, one report; ARGS="--quick", "--ablations" …
+## make paper          the paper in miniature: five methods × three seeds, compared at the same pass@1; ARGS="--quick", "--dry-run" …
 paper: install
-	.venv/bin/python scripts/paper.py $(ARGS)
+	scripts/study studies/tiny.yaml --arms paper $(ARGS)
 
-## make real           SmolLM2-135M-Instruct on sums: base, PSR, NSR, W-REINFORCE, held-out evaluation, report; ARGS="--steps 20"
+## make methods        every method, and every arm of docs/results/protocol.md; hours; shares the runs of `make paper`
+methods: install
+	scripts/study studies/tiny.yaml $(ARGS)
+
+## make real           SmolLM2-135M-Instruct on sums: PSR, NSR, W-REINFORCE, compared at the same pass@1; ARGS="--steps 20"
 real: install
-	.venv/bin/python scripts/real.py $(ARGS)
+	scripts/study studies/smollm2.yaml $(ARGS)
 
 # Two processes run tests, a file each at a time; the longest files come first.
 PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -1,5 +1,6 @@
 # Launchers source this:   launch --config-name=METHOD base_model=… machine=… [key=value …]
-#   DRY_RUN=1 only checks; NNODES, GPUS_PER_NODE and RAY_ADDRESS are for several nodes: docs/clusters.md
+#   DRY_RUN=1 only checks, DRY_RUN=arguments only prints the arguments, one a line
+#   NNODES, GPUS_PER_NODE and RAY_ADDRESS are for several nodes: docs/clusters.md
 export TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1
 source scripts/activate.sh
 
@@ -15,6 +16,10 @@ launch() {
         settings+=(ray_kwargs.ray_init.num_cpus="$(python3 -m rlvr.launch.cpus "$gpus")")
     fi
 
+    if [ "${DRY_RUN:-0}" = arguments ]; then
+        printf '%s\n' --config-dir=configs "$method" "${settings[@]}" "$@"
+        return
+    fi
     local program=verl.trainer.main_ppo
     if [ "${DRY_RUN:-0}" = 1 ]; then
         program=rlvr.launch.dry_run

@@ -8,26 +8,16 @@ machine and how long it expects to take, the last one how long each part took.
 """
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tiny_runs import (
-    METHODS,
-    ROOT,
-    TEMPERATURE,
-    TINY,
-    TOP_P,
-    RunFailed,
-    evaluate,
-    make_base,
-    progress_bar,
-    train,
-)
 
 from passk import metrics
 from passk.estimate import Estimate
@@ -36,12 +26,24 @@ from passk.tally import tally
 from passk.watch.folder import open_runs
 from passk.watch.html import write_html
 from rlvr import machine
+from rlvr.study import commands
+from rlvr.study.commands import RunFailed, progress_bar, samples_file, weights_of
+from rlvr.study.runs import value_text
+from rlvr.study.spec import load
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = load(ROOT / "studies" / "tiny.yaml")  # its methods, base model and sampling
+METHODS = STUDY.arms["paper"].methods
+MODEL, TEST = Path(STUDY.base_model), STUDY.evaluation.datasets["countdown"]
 
 STEPS = 16
 EVALUATED_QUESTIONS = 128
 SAMPLES_PER_QUESTION = 64
 # The same questions now and then, so that the page of the run shows how their answers change.
-VALIDATION = ("trainer.val_before_train=true", "trainer.test_freq=4")
+VALIDATION = (
+    *("trainer.val_before_train=true", "trainer.test_freq=4"),
+    *("data.val_max_samples=32", "actor_rollout_ref.rollout.val_kwargs.n=8"),
+)
 
 # Seconds of each part on two free cores where SAMPLE_JOB takes SAMPLE_SECONDS (an AMD EPYC of 2.6 GHz; the second with torch held
 # to AVX2): what `make quickstart` says at its end. Other machines in proportion.
@@ -63,22 +65,23 @@ def main() -> None:
         print(f"METHOD={method} is unknown: choose one of {', '.join(METHODS)}", file=sys.stderr)
         sys.exit(2)
     os.chdir(ROOT)
-    print(this_machine(made=(TINY.model / "config.json").is_file()), flush=True)
+    print(this_machine(made=(MODEL / "config.json").is_file()), flush=True)
     run = Path("runs") / f"quickstart-{method}-{time.strftime('%Y%m%d-%H%M%S')}"
     run.mkdir(parents=True)
 
     seconds: dict[str, float] = {}
     with phase("1/3  the tiny model and its data", "model", seconds):
-        make_base()
+        made = subprocess.run([sys.executable, "-m", "rlvr.tiny"]).returncode
+        commands.check(made, None, "making the tiny model")
     title = f"2/3  training: {method}, {STEPS} steps (Ray, FSDP2 and vLLM start first, which takes longest)"
-    launcher, overrides = METHODS[method]
     with phase(title, "training", seconds):
         print(f"once it has begun, follow it: {os.path.relpath(sys.executable)} -m passk.watch {run}")
         with progress_bar() as progress:
-            trained = train(launcher, [*overrides, *VALIDATION], run, STEPS, progress)
+            commands.train(training(method, run), run, STEPS, progress)
+    trained = weights_of(run, STEPS)
     title = f"3/3  evaluation: {EVALUATED_QUESTIONS} held-out questions × {SAMPLES_PER_QUESTION} samples, both models"
     with phase(title, "evaluation", seconds):
-        estimates = compare({"base": TINY.model, method: trained}, run)
+        estimates = compare({"base": MODEL, method: trained}, run)
         for line in write_html(open_runs([run]), run / "watch.html"):
             print(f"watch.html: {line}")
 
@@ -94,7 +97,7 @@ def main() -> None:
         "resolved configuration": run / "config.yaml",
         "graded samples": run / "eval",
         "training log": run / "train.log",
-        "base model and data": TINY.questions,
+        "base model and data": MODEL.parent,
     }.items():
         print(f"  {what:<36}{path}")
     parts = ", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items())
@@ -153,12 +156,19 @@ def phase(title: str, part: str, seconds: dict[str, float]) -> Iterator[None]:
     console.print(f"{seconds[part]:.0f} s", style="dim")
 
 
+def training(method: str, run: Path) -> list[str]:
+    """The launcher of a method, with its settings in the study."""
+    own = STUDY.methods[method]
+    overrides = [f"{key}={value_text(value)}" for key, value in own.settings.items()]
+    overrides += VALIDATION
+    return commands.training_command(STUDY.training.launcher.format(config=own.config), overrides, run, (STEPS,))
+
+
 def compare(models: dict[str, Path], run: Path) -> list[Estimate]:
     """Evaluate the models and write the report."""
-    files = evaluate(
-        TINY, models, TINY.test, run / "eval", EVALUATED_QUESTIONS, SAMPLES_PER_QUESTION, TEMPERATURE, TOP_P
-    )
-    tallies = {name: tally(path) for name, path in files.items()}
+    sampling = replace(STUDY.sampling(), num_generation=SAMPLES_PER_QUESTION)
+    commands.evaluate(commands.evaluation_command(models, [TEST], run / "eval", sampling, EVALUATED_QUESTIONS))
+    tallies = {name: tally(samples_file(run / "eval" / name, TEST, "test")) for name in models}
     estimates, differences = metrics.evaluate(tallies, ks=None, majority=False)
     write_report(tallies, estimates, differences, run / "report", f"Countdown, held out: after {STEPS} steps")
     return estimates

@@ -12,10 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tiny_runs import ROOT, TEMPERATURE, TOP_P, RunFailed, check
-
 from passk.metrics import evaluate
 from passk.tally import tally
+from rlvr.study.commands import RunFailed, check
 
 TASKS = (
     "aiw",
@@ -32,6 +31,8 @@ TASKS = (
 SAMPLES = 16
 KS = (1, SAMPLES)
 TEMPLATE, MAX_TOKENS = "smollm2_brief", 32
+TEMPERATURE, TOP_P = 0.6, 0.95  # as in the paper's evaluation
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Several methods with several training seeds each, in one report: what ``make paper`` ends with.
+"""Several methods with several training seeds each after the same steps, in one report; a study writes one for each arm.
 
     write_study(base, methods, folder, title)
 

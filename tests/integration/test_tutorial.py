@@ -28,7 +28,7 @@ SMALLER = {
     },
     "2_your_questions_and_verifier.md": {},
     "3_your_method.md": {
-        "--methods negative,solvable --seeds 1 --quick": "--methods solvable --seeds 1 --quick --steps 2 --questions 4 --samples 4",
+        "--methods negative,solvable --quick": "--methods solvable --quick --steps 2 --questions 4 --samples 4",
         "--output runs/tutorial-methods": "--output runs/tutorial-methods " + QUICK,
     },
     "4_your_cluster.md": {},
@@ -95,9 +95,23 @@ def test_your_questions_and_verifier(clone):
 
 def test_your_method(clone):
     read("3_your_method.md", clone)
-    run = clone / "runs/tutorial-methods/solvable-seed1"
+    study = clone / "runs/tutorial-methods"
+    run = study / "solvable-lr1e-4-seed1"
     assert "solvable" in (run / "config.yaml").read_text()
-    assert (clone / "runs/tutorial-methods/report/report.html").is_file()
+    page = (study / "report-quick" / "results.md").read_text()
+    assert "| solvable (1) | 1e-4 |" in page and "lacks seed" not in page
+    assert (study / "report-quick" / "paper_frontier.png").is_file()
+    assert (study / "report-quick" / "paper" / "report.html").is_file()
+    for name in ("base/step_0", "solvable-lr1e-4-seed1/step_2"):
+        made_of = json.loads((study / "evaluation-4x4" / name / "evaluation.json").read_text())
+        assert made_of["sampling"]["num_generation"] == 4
+    # The same command does nothing again but the page.
+    log = (run / "train.log").stat().st_mtime_ns
+    again = "scripts/study studies/tiny.yaml --methods solvable --quick --steps 2 --questions 4 --samples 4 "
+    again += f"--output runs/tutorial-methods {QUICK}"
+    environment = os.environ | {"PYTHONPATH": f"{clone / 'verl'}:{clone / 'eval'}"}
+    subprocess.run(again.split(), cwd=clone, env=environment, check=True, capture_output=True)
+    assert (run / "train.log").stat().st_mtime_ns == log
 
 
 def test_your_cluster(clone):

@@ -11,6 +11,6 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def script(monkeypatch) -> Callable[[str], ModuleType]:
-    """``script("paper")``: the module ``scripts/paper.py``, which may import others beside it."""
+    """``script("quickstart")``: the module ``scripts/quickstart.py``, which may import others beside it."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     return importlib.import_module

@@ -1,0 +1,135 @@
+"""The two programs that a study is made of, a launcher and ``passk.generate``, run as a person would run them.
+
+Called from the repository's folder. Deliberately left out: what is run, and in which order (:mod:`rlvr.study.runs`,
+:mod:`rlvr.study.local`).
+"""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import reduce
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from passk.presets import Sampling
+from passk.questions import dataset_name
+
+
+class RunFailed(RuntimeError):
+    """A launcher or an evaluation ended badly; says how, with the end of its log."""
+
+
+def progress_bar() -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(TextColumn("{task.description}"), *columns)
+
+
+def weights_of(folder: Path, step: int) -> Path:
+    """The Hugging Face folder of a run's checkpoint."""
+    return folder / f"global_step_{step}" / "actor" / "huggingface"
+
+
+def training_command(launcher: str, overrides: Sequence[str], folder: Path, checkpoints: Sequence[int]) -> list[str]:
+    """A launcher that trains to the last of ``checkpoints`` and keeps them all; ``overrides`` come last, so they win.
+
+    verl saves after every so many steps and after the last, so some of what it saves may not be among them.
+    """
+    *others, last = checkpoints
+    every = reduce(math.gcd, others, 0) or last
+    command = ["bash", launcher, f"trainer.experiment_name={folder.name}", f"trainer.default_local_dir={folder}"]
+    command += [f"trainer.total_training_steps={last}", f"trainer.save_freq={every}"]
+    command += ["trainer.max_actor_ckpt_to_keep=null", "trainer.val_before_train=false", "trainer.test_freq=-1"]
+    return [*command, *overrides]
+
+
+def train(command: Sequence[str], folder: Path, steps: int, progress: Progress) -> None:
+    """Run a launcher; it goes on from a checkpoint that is there.
+
+    A line of ``progress`` follows ``metrics.jsonl`` and is gone at the end; the full log goes to ``train.log``.
+
+    Raises:
+        RunFailed: if training fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    task = progress.add_task(f"{folder.name}: starting the engine", total=steps)
+    with (folder / "train.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            while process.poll() is None:
+                time.sleep(0.5)
+                done, text = last_step(folder / "metrics.jsonl")
+                progress.update(task, completed=done, description=f"{folder.name}: {text}")
+        except KeyboardInterrupt:  # Ctrl-C reached the launcher too, and it has Ray to shut down
+            process.wait()
+            raise
+    progress.remove_task(task)
+    check(process.returncode, folder / "train.log", f"training of {folder.name}")
+
+
+def last_step(metrics_file: Path) -> tuple[int, str]:
+    """(steps done, the last one in a few words)"""
+    lines = metrics_file.read_text().splitlines() if metrics_file.is_file() else []
+    last = json.loads(lines[-1]) if lines else {"step": 0}
+    if not last["step"]:  # validation before training
+        return 0, "starting the engine"
+    text = f"accuracy {last['rlvr/accuracy']:.2f}  kept {last['rlvr/kept_count']:.0f}"
+    if "actor/entropy" in last:
+        text += f"  entropy {last['actor/entropy']:.3f}"
+    return last["step"], text
+
+
+def evaluation_command(
+    models: Mapping[str, Path | str],
+    datasets: Sequence[str],
+    folder: Path,
+    sampling: Sampling,
+    questions: int | None = None,
+    split: str = "test",
+    num_gpus: int = 1,
+) -> list[str]:
+    """``passk.generate`` for the first ``questions`` questions of each data set (None: all), every model in ``folder/NAME``."""
+    (first, *others) = models
+    # It takes names for several models, and gives each a folder of its own.
+    named = ",".join(f"{name}={model}" for name, model in models.items()) if others else str(models[first])
+    command = [sys.executable, "-m", "passk.generate", f"--datasets={','.join(datasets)}", f"--model_name={named}"]
+    command += [f"--output_dir={folder if others else folder / first}", f"--split={split}", f"--num_gpus={num_gpus}"]
+    command += [f"--prompt_template_type={sampling.prompt_template_type}", f"--max_tokens={sampling.max_tokens}"]
+    command += [f"--temperature={sampling.temperature}", f"--top_p={sampling.top_p}", f"--top_k={sampling.top_k}"]
+    command += [f"--num_generation={sampling.num_generation}"]
+    return command if questions is None else [*command, f"--limit={questions}"]
+
+
+def samples_file(folder: Path, dataset: str, split: str) -> Path:
+    """Where a model's samples of a data set are, in the folder of the model."""
+    return folder / f"{dataset_name(dataset, split)}.jsonl"
+
+
+def evaluate(command: Sequence[str], log: Path | None = None) -> None:
+    """Sample and grade; the same command goes on where a killed one stopped. It prints to ``log`` where one is given.
+
+    Raises:
+        RunFailed: if the evaluation fails.
+    """
+    with nullcontext() if log is None else log.open("w") as output:
+        errors = None if log is None else subprocess.STDOUT
+        ended = subprocess.run(command, stdout=output, stderr=errors)
+    check(ended.returncode, log, "evaluation")
+
+
+def check(exit_code: int, log: Path | None, what: str) -> None:
+    """
+    Raises:
+        RunFailed: unless the exit code is 0; with the end of the log.
+    """
+    if not exit_code:
+        return
+    failure = f"{what} failed with exit code {exit_code}"
+    if log is None:  # it has printed what it had to say
+        raise RunFailed(failure)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+    raise RunFailed(f"{tail}\n{failure}; the whole log is {log}")

@@ -1,0 +1,190 @@
+"""The specification of a study: ``studies/*.yaml``, typed and checked before anything starts.
+
+    spec = load(Path("studies/tiny.yaml"))
+
+Every field is documented at its class. A file with a wrong type, an unknown or repeated key, or a name that is nowhere defined is
+refused with one line for each thing that is wrong. Deliberately left out: defaults for what decides a result.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from passk.presets import Sampling, sampling_of
+
+Settings = dict[str, Any]  # key=value of a launcher
+
+
+class SpecError(ValueError):
+    """What is wrong with a specification, one line each."""
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a specification: keys that it does not know are refused."""
+
+
+class Method(Part, frozen=True):
+    """What a launcher is told for one method."""
+
+    config: Literal["psr_nsr", "grpo", "ppo"] = "psr_nsr"  # which launcher
+    settings: Settings = {}
+    learning_rate: float | None = None  # None: its arm's
+    learning_rate_of: str | None = None  # the method whose chosen rate it takes
+
+
+class Arm(Part, frozen=True):
+    """Methods that are compared with each other, under the same settings."""
+
+    methods: list[str]
+    reference: str  # that the others are compared with at the same pass@1
+    settings: Settings = {}
+    learning_rate: float | None = None  # for all its methods
+    tuned: str | None = None  # or: the list of tuning.learning_rates that theirs are chosen from
+
+
+class Training(Part, frozen=True):
+    """One run."""
+
+    launcher: str  # like run_tiny_{config}.sh
+    steps: int
+    checkpoints: list[int]  # the steps after which its weights are kept; those after the last step always are
+    settings: Settings = {}
+
+
+class Evaluation(Part, frozen=True):
+    """What the base and every checkpoint are asked; the first data set is the one of the claims."""
+
+    datasets: dict[str, str]  # name -> hub id or file
+    samples: int  # answers to each question
+    ks: list[int]  # of the paths; the last is the one of the pictures
+    questions: int | None = None  # the first so many of each data set; None: all
+    checkpoints: list[int] | None = None  # of training.checkpoints, those that answer; None: all
+    preset: str | None = None  # of passk.presets, or all of the next five
+    prompt_template_type: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    split: str = "test"
+    num_gpus: int = 1
+    checkpoint: str = "last"  # of the tables: last, or a key of metrics.jsonl, whose highest value is taken
+
+
+class Tuning(Part, frozen=True):
+    """How a learning rate is chosen: the smallest within ``within`` of the highest pass@1 after the last step, seed 1."""
+
+    dataset: str
+    questions: int
+    samples: int
+    within: float  # 0.01: one point
+    learning_rates: dict[str, list[float]]
+
+
+class Quick(Part, frozen=True):
+    """``--quick``: seed 1 of every method, at one learning rate; a look, which answers no claim."""
+
+    learning_rate: float
+    checkpoints: list[int]
+    questions: int
+    samples: int
+
+
+class Claim(Part, frozen=True):
+    """A claim and what counts for and against it: :mod:`rlvr.study.claims`."""
+
+    text: str
+    arm: str
+    method: str
+    minus: str  # a method of the same arm, "base", or METHOD@ARM of another arm
+    figure: Literal["pass@k", "entropy"]
+    where: Literal["matched", "last"]  # the mean at matched pass@1, or after the last step
+    counts_as: Literal["above", "below", "kept"]
+    k: int | None = None
+    margin: float = 0.0  # of kept: points, or nats
+
+
+class Measured(Part, frozen=True):
+    """Times on a CPU, measured; of one run with the machine's cores shared by ``jobs``."""
+
+    train_start_s: float
+    step_s: float
+    evaluation_start_s: float
+    answers_per_s: float
+    jobs: int
+    checkpoint_mb: float
+
+
+class Assumed(Part, frozen=True):
+    """What the GPU hours are computed from (:mod:`rlvr.study.estimate`); nothing of it is measured by this project."""
+
+    gpus: int  # of a run, and of an evaluation
+    peak_tflops: float  # of a GPU in the precision that is computed in
+    training_utilisation: float  # share of the peak
+    generation_utilisation: float
+    prompt_tokens: float
+    answer_tokens: float
+    questions: int  # of all data sets of the evaluation together
+
+
+class Spec(Part, frozen=True):
+    """A study."""
+
+    title: str
+    output: str  # folder of its runs
+    base_model: str  # hub id or folder
+    training: Training
+    evaluation: Evaluation
+    methods: dict[str, Method]
+    arms: dict[str, Arm]
+    seeds: int
+    device: Literal["cpu", "gpu"]
+    prepare: list[str] = []  # shell commands that bring the model and the data; each does nothing when that is done
+    tuning: Tuning | None = None
+    quick: Quick | None = None
+    claims: list[Claim] = []
+    protocol: str | None = None  # the page that the claims and their rules were written down on
+    published: dict[
+        str, dict[str, dict[str, float | str]]
+    ] = {}  # data set -> method or base -> pass@k -> %, or why there is none
+    measured: Measured | None = None
+    assumed: Assumed | None = None
+    default_arms: list[str] = []  # that a command without --arms takes; empty: all
+
+    def sampling(self) -> Sampling:
+        """How answers are drawn.
+
+        Raises:
+            ValueError: if it is incomplete or out of range.
+        """
+        asked = self.evaluation
+        names = ("prompt_template_type", "max_tokens", "temperature", "top_p", "top_k")
+        flags = {name: getattr(asked, name) for name in names}
+        return sampling_of(asked.preset, **flags, num_generation=asked.samples)
+
+
+def load(path: Path) -> Spec:
+    """The specification in a file.
+
+    Raises:
+        SpecError: if it cannot be read or is wrong; one line each.
+    """
+    from omegaconf import OmegaConf
+    from yaml import YAMLError
+
+    try:
+        text = OmegaConf.to_container(OmegaConf.load(path))  # refuses repeated keys, and reads 1e-4 as a number
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror or error}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        spec = msgspec.convert(text, Spec, strict=False)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{path}: {error}") from None
+    from rlvr.study.checks import check  # it needs the classes of this file
+
+    problems = [f"{path}: {problem}" for problem in check(spec)]
+    if problems:
+        raise SpecError("\n".join(problems))
+    return spec
