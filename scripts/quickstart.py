@@ -40,10 +40,7 @@ STEPS = 16
 EVALUATED_QUESTIONS = 128
 SAMPLES_PER_QUESTION = 64
 # The same questions now and then, so that the page of the run shows how their answers change.
-VALIDATION = (
-    *("trainer.val_before_train=true", "trainer.test_freq=4"),
-    *("data.val_max_samples=32", "actor_rollout_ref.rollout.val_kwargs.n=8"),
-)
+VALIDATION = ("trainer.val_before_train=true", "trainer.test_freq=4")
 
 # Seconds of each part on two free cores where SAMPLE_JOB takes SAMPLE_SECONDS (an AMD EPYC of 2.6 GHz; the second with torch held
 # to AVX2): what `make quickstart` says at its end. Other machines in proportion.
