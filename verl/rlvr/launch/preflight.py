@@ -63,6 +63,7 @@ def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
         check_reward,
         check_kept_files,
         check_watch,
+        check_checkpoints,
     )
     for part in (*parts, check_gpu) if gpu else parts:
         try:
@@ -182,6 +183,16 @@ def check_watch(config: DictConfig) -> Iterator[str]:
     timeout = config.trainer.watchdog.timeout_s
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
         yield f"trainer.watchdog.timeout_s={timeout} must be a number of seconds above 0, or null for never"
+
+
+def check_checkpoints(config: DictConfig) -> Iterator[str]:
+    from rlvr.training.checkpoints import NoCompleteCheckpoint, where_to_resume
+
+    if config.trainer.resume_mode == "auto":
+        try:
+            where_to_resume(Path(config.trainer.default_local_dir))
+        except NoCompleteCheckpoint as error:
+            yield str(error)
 
 
 # ---- helpers

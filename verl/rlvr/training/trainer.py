@@ -7,6 +7,7 @@
 - advantages that the sampler stored are spread over the tokens (:mod:`rlvr.training.advantage`);
 - ``algorithm.positive_learning_weight`` weighs the loss of correct samples (:mod:`rlvr.training.learning_weight`);
 - validation reports unbiased pass@k and the mean token entropy (:mod:`rlvr.training.validation`);
+- a run resumes from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`);
 - the resolved configuration, ``metrics.jsonl`` and samples (:mod:`rlvr.training.recorder`) lie beside the checkpoints.
 
 Choosing it by name is also the proof that the plugin is loaded in the process that trains: without it verl stops with
@@ -37,6 +38,7 @@ from rlvr.training import (
     simko,
 )
 from rlvr.training.advantage import stored_advantages
+from rlvr.training.checkpoints import Resume, where_to_resume
 from rlvr.training.fields import send_tensors_only
 from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.metrics_log import MetricsLog
@@ -112,6 +114,20 @@ class DecomposedTrainer(PPOTrainerSync):
                 f"{found.count(False)} of {len(found)} training workers did not load the plugin of rlvr-decomposed: "
                 "install it on every node (`make install`)"
             )
+
+    def _load_checkpoint(self) -> None:
+        """As upstream's, from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`)."""
+        settings = self.config.trainer
+        resume = Resume(None) if settings.resume_mode != "auto" else where_to_resume(Path(settings.default_local_dir))
+        for line in resume.passed_over:
+            logger.warning("a checkpoint is passed over: %s", line)
+        if resume.folder is None:
+            super()._load_checkpoint()
+            return
+        said = settings.resume_mode, settings.resume_from_path
+        settings.resume_mode, settings.resume_from_path = "resume_path", str(resume.folder)
+        super()._load_checkpoint()
+        settings.resume_mode, settings.resume_from_path = said
 
     def _worker_groups(self) -> list[Any]:
         groups = [self.actor_rollout_wg]
