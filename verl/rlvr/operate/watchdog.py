@@ -6,6 +6,7 @@ ends the run.
 
 | exit code | |
 | --- | --- |
+| 74 | a file could not be written: the disk is full (EX_IOERR) |
 | 75 | stopped by the watchdog: no progress (EX_TEMPFAIL: worth another start) |
 | 76 | a node or a worker was lost: start it again when the node is back; it resumes |
 
@@ -17,6 +18,7 @@ scheduler does better, and the death of Ray's head, which ends every driver by i
 import atexit
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -36,9 +38,12 @@ from rlvr.operate import ray_tables
 from rlvr.operate.ray_tables import Cluster
 from rlvr.training import progress
 
+EXIT_UNWRITTEN = 74
 EXIT_STALLED = 75
 EXIT_LOST = 76
 NOTES = "watchdog.jsonl"
+# What the operating system and torch's writer say of a file that cannot be written.
+UNWRITTEN = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing")
 POLL_S = 2.0
 ASK_AGAIN_S = 0.5  # after a failure, between two looks into Ray's tables
 TRAINER_FAILS_FIRST_S = (
@@ -122,6 +127,11 @@ class Watchdog(Callback):
         if job_return.status != JobStatus.FAILED or not ray.is_initialized():
             return
         self.failed_at = time.monotonic()
+        unwritten = write_failure(job_return._return_value)
+        if unwritten is not None:
+            traceback.print_exception(job_return._return_value)
+            self._say(unwritten_report(unwritten, during(progress.read_status()), self.folder))
+            sys.exit(EXIT_UNWRITTEN)
         self._wait_for_ray()
         if self.lost:
             # Hydra would print it, but would also end with exit code 1.
@@ -241,6 +251,23 @@ class Watchdog(Callback):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(self.exit_code)
+
+
+def write_failure(error: BaseException) -> str | None:
+    """The line of an error, with those that Ray brought from other processes, that says that a file could not be written."""
+    text = "".join(traceback.format_exception(error))
+    return next((line.strip() for line in reversed(text.splitlines()) if any(mark in line for mark in UNWRITTEN)), None)
+
+
+def unwritten_report(error: str, phase: str, folder: Path) -> list[str]:
+    """What was not written, how full the disk is, and what to do."""
+    where = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    free = shutil.disk_usage(where).free / 2**30
+    return [
+        f"a file could not be written during {phase}: {error}",
+        f"{free:.1f} GiB are free at {where}; complete checkpoints stay as they are",
+        f"stopping the run with exit code {EXIT_UNWRITTEN}: make room, then the same command resumes",
+    ]
 
 
 def note(folder: Path, step: int, lines: list[str]) -> None:

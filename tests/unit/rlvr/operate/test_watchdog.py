@@ -224,6 +224,24 @@ def test_every_loss_in_every_phase_is_76_whatever_the_error_says(ray_says, capsy
         assert str(error).splitlines()[0] in said, "the run's own error is there too"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device", "runs/x/metrics.jsonl"),
+        RuntimeError("ray::WorkerDict.save_checkpoint()\n  File …\nOSError: [Errno 122] Disk quota exceeded"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . PytorchStreamWriter failed writing file data/3"),
+    ],
+    ids=["disk", "quota", "torch"],
+)
+def test_a_full_disk_is_74_and_says_what_to_do(ray_says, start, tmp_path, capsys, error):
+    ray_says.status = STATUS | {"at": time.time(), "phase": "save checkpoint"}
+    dog = start(None, stop=False)
+    assert left_with(dog, error) == watchdog.EXIT_UNWRITTEN == 74
+    said = capsys.readouterr().err
+    assert "watchdog: a file could not be written during save checkpoint of step 3: " in said
+    assert "GiB are free at " in said and "make room, then the same command resumes" in said
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_a_run_that_failed_by_itself_keeps_its_own_error(ray_says, capsys, error):
     """Promptly: everybody answers, so there is nothing to wait for."""
