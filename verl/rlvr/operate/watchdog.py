@@ -130,7 +130,7 @@ class Watchdog(Callback):
         unwritten = write_failure(job_return._return_value)
         if unwritten is not None:
             traceback.print_exception(job_return._return_value)
-            self._say(unwritten_report(unwritten, during(progress.read_status()), self.folder))
+            self._say(unwritten_report(unwritten, during(progress.read_status()), self.folder or Path()))
             sys.exit(EXIT_UNWRITTEN)
         self._wait_for_ray()
         if self.lost:

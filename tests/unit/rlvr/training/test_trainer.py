@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from verl.trainer.ppo.v1 import trainer_base
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
+from rlvr.training.checkpoints import Resume
 from rlvr.training.fields import tensor_fields
 from rlvr.training.mini_batches import mini_batches
 from rlvr.training.old_log_probs import needs_old_log_probs
@@ -100,3 +102,23 @@ def test_what_reads_old_log_probs_keeps_them(change):
     for key, value in change.items():
         OmegaConf.update(config, key, value)
     assert needs_old_log_probs(config, mini_batches=1)
+
+
+@pytest.mark.parametrize("mode", ["auto", "disable"])
+def test_a_run_loads_the_newest_complete_checkpoint(monkeypatch, tmp_path, mode):
+    """Upstream is told where; the configuration that is written down stays as it was."""
+    seen = []
+    monkeypatch.setattr(
+        PPOTrainer, "_load_checkpoint", lambda self: seen.append(OmegaConf.to_container(self.config.trainer))
+    )
+    monkeypatch.setattr(
+        "rlvr.training.trainer.where_to_resume", lambda run: Resume(run / "global_step_20", ["global_step_30: cut"])
+    )
+    one = DecomposedTrainer.__new__(DecomposedTrainer)
+    settings = {"resume_mode": mode, "resume_from_path": None, "default_local_dir": str(tmp_path)}
+    one.config = OmegaConf.create({"trainer": settings})
+    one._load_checkpoint()
+    (told,) = seen
+    expected = {"resume_mode": "resume_path", "resume_from_path": str(tmp_path / "global_step_20")}
+    assert told == settings | (expected if mode == "auto" else {})
+    assert one.config.trainer == settings
