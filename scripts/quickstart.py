@@ -40,7 +40,7 @@ STEPS = 16
 EVALUATED_QUESTIONS = 128
 SAMPLES_PER_QUESTION = 64
 # The same questions now and then, so that the page of the run shows how their answers change.
-VALIDATION = ("trainer.val_before_train=true", "trainer.test_freq=4")
+VALIDATION = ("trainer.val_before_train=true", "trainer.test_freq=8")
 
 # Seconds of each part on two free cores where SAMPLE_JOB takes SAMPLE_SECONDS (an AMD EPYC of 2.6 GHz; the second with torch held
 # to AVX2): what `make quickstart` says at its end. Other machines in proportion.
