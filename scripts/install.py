@@ -44,7 +44,6 @@ class Kind:
     lock: Path
     size: str  # of its packages, compressed
     torch: Path | None = None  # names a CPU build, which is on its own
-    compiled: tuple[str, ...] = ()  # against that torch
     local: tuple[str, ...] = ("--editable", str(ROOT))  # packages of this repository
 
 
@@ -57,7 +56,7 @@ KINDS = {
         LOCKS / "torch-cpu.txt",
         local=(f"{ROOT}/packaging/vllm-alias", "--editable", str(ROOT)),
     ),
-    "gpu": Kind(ROOT / ".venv-gpu", LOCKS / "gpu.txt", "several GB", compiled=("flash-attn==2.8.3",)),
+    "gpu": Kind(ROOT / ".venv-gpu", LOCKS / "gpu.txt", "6 GB"),
     "trl": Kind(ROOT / ".venv-trl", LOCKS / "trl.txt", "500 MB", LOCKS / "torch-cpu.txt", local=()),
 }
 
@@ -133,10 +132,6 @@ def install(kind: Kind, chosen: str | None, lock: int) -> None:
             installer.install(folder, ["--requirement", str(kind.torch), *where])
         installer.install(folder, ["--require-hashes", "--requirement", builders(kind.lock)])
         installer.install(folder, ["--require-hashes", "--no-build-isolation", "--requirement", str(kind.lock)])
-    if kind.compiled:
-        print(f"  compiling {', '.join(kind.compiled)}, which takes long; MAX_JOBS bounds the memory", flush=True)
-        with timed("compiling", spent):
-            installer.install(folder, ["--no-build-isolation", *kind.compiled], pip_too=False)
     if kind.local:
         with timed("this repository", spent):
             installer.install(folder, ["--no-build-isolation", *kind.local])

@@ -153,7 +153,7 @@ class Pip:
     def make(self, folder: Path, python: str) -> None:
         run([python, "-I", "-m", "venv", folder], self.lock)
 
-    def install(self, folder: Path, words: Sequence[str], pip_too: bool = True) -> None:
+    def install(self, folder: Path, words: Sequence[str]) -> None:
         """`pip install` of exactly what is named."""
         python = folder / "bin" / "python"
         if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode:
@@ -203,16 +203,14 @@ class Uv:
     def make(self, folder: Path, python: str) -> None:
         run([self.program, "venv", "--allow-existing", "--python", python, folder], self.pip.lock, **self.environment)
 
-    def install(self, folder: Path, words: Sequence[str], pip_too: bool = True) -> None:
-        """`uv pip install` of exactly what is named; by pip if that fails and ``pip_too``."""
+    def install(self, folder: Path, words: Sequence[str]) -> None:
+        """`uv pip install` of exactly what is named; by pip if that fails."""
         command = [self.program, "pip", "install", "--no-deps", "--python", folder / "bin" / "python"]
         # PyTorch's index is given in place of the configured ones, not beside them
         flags = [] if "--index-url" in words else self.flags
         try:
             run([*command, *flags, *words], self.pip.lock, **self.environment)
         except Failed as failure:
-            if not pip_too:
-                raise
             print(f"  uv: {first_line(str(failure))}\n  pip tries it", flush=True)
             self.pip.install(folder, words)
 

@@ -53,12 +53,31 @@ def test_without_an_index():
     assert installers.places(settings) == ["/wheels"]
 
 
-@pytest.mark.parametrize("name", ["cpu", "trl", "uv"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "trl", "uv"])
 def test_every_line_of_a_lock_has_one_version_and_hashes(name):
     """A line without a hash would stop every install (`make lock` makes them)."""
     lines = [line for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines() if line[0] != "#"]
     form = r"[\w.-]+==[\w.+]+( ; python_version [<>=]+ \"3\.1[0-2]\")?( --hash=sha256:[0-9a-f]{64})+"
     assert lines and [line for line in lines if not re.fullmatch(form, line)] == []
+
+
+def test_the_two_sets_never_share_an_environment():
+    """Every target of the Makefile that runs a Python has made that Python's environment first."""
+    assert install.KINDS["cpu"].folder == ROOT / ".venv" and install.KINDS["gpu"].folder == ROOT / ".venv-gpu"
+    rules = re.findall(r"^([\w-]+):([^\n]*)\n((?:\t[^\n]*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert len(rules) > 10
+    for target, needs, body in rules:
+        for folder, made_by in ((".venv/bin", "install"), (".venv-gpu/bin", "install-gpu")):
+            if folder in body:
+                assert made_by in needs.split(), target
+
+
+def test_the_gpu_set_compiles_nothing():
+    """flash-attn has no wheel; what comes as source is Python alone."""
+    lock = (ROOT / "requirements" / "gpu.txt").read_text()
+    assert "flash-attn" not in lock and "flash_attn" not in lock
+    assert "--no-binary" not in lock
+    assert not hasattr(install.KINDS["gpu"], "compiled")
 
 
 def test_a_stand_in_that_only_prints_an_error_is_no_python(tmp_path):
