@@ -135,6 +135,10 @@ class VllmEngine:
         for output in self._engine.step():
             if output.finished:
                 ordered = sorted(output.outputs, key=lambda one: one.index)
+                if any(one.finish_reason == "abort" for one in ordered):
+                    raise RuntimeError(
+                        "vLLM aborted a request: what it had generated is no answer; the same command goes on"
+                    )
                 generations = (Generation(one.text, len(one.token_ids), str(one.finish_reason)) for one in ordered)
                 finished.append(Answers(self._keys.pop(output.request_id), tuple(generations)))
         return finished

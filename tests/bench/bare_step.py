@@ -26,7 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from vllm import LLM, SamplingParams
 from vllm.inputs import TokensPrompt
 
-from rlvr.cpu.patches import log_probs_of_labels
+from rlvr.training.token_log_probs import log_probs_of_labels
 
 MICRO_BATCH_TOKENS = 4096  # as configs/machine/cpu.yaml
 

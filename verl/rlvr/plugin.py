@@ -16,22 +16,26 @@ by name proves it in the process that trains.
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
 | token budgets | ``${token_budget:N}``, ``${cpu_token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
 | size of the weight bucket | ``${weight_bucket:N}`` in YAML | rlvr/launch/bucket.py |
+| samples at once, threads of a process | ``${max_num_seqs:}``, ``${threads:}`` in YAML | rlvr/launch/concurrency.py, cpus.py |
 | validation before Ray | ``hydra.callbacks.preflight`` | rlvr/launch/preflight.py |
+| attention over packed sequences | ``…override_config.attn_implementation=packed_sdpa`` | rlvr/training/attention.py |
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
 | Ray workers forked from one process | ``hydra.callbacks.forkserver`` | rlvr/cpu/forkserver.py |
 | vLLM's engine in the server's process | ``…rollout.engine_kwargs.vllm.distributed_executor_backend=uni`` | rlvr/cpu/inprocess.py |
 | a KV cache out of the free memory | ``…rollout.engine_kwargs.vllm.worker_cls=rlvr.cpu.worker.Worker`` | rlvr/cpu/worker.py |
+| FlashInfer's sampler where it can be compiled | vLLM entry point ``rlvr_flashinfer`` | rlvr/training/flashinfer.py |
 | weights that stay loadable on the CPU | vLLM entry point ``rlvr_cpu`` | rlvr/cpu/vllm.py |
 """
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 import wrapt
 from omegaconf import OmegaConf
 
 from rlvr import cpu, prompts
-from rlvr.launch import bucket, tokens
+from rlvr.launch import bucket, concurrency, cpus, tokens
 
 # Each name is registered at the moment when verl itself imports the registry: a process that needs no trainer does not pay for
 # importing one. (wrapt calls the function right after the named module was imported, or at once if it already is.)
@@ -62,11 +66,56 @@ def register_vllm_server(replica: ModuleType) -> None:
     replica.RolloutReplicaRegistry.register("vllm", load)
 
 
+@wrapt.when_imported("transformers.modeling_utils")
+def register_attention(_: ModuleType) -> None:
+    from rlvr.training import attention
+
+    attention.register()
+
+
+@wrapt.when_imported("verl.utils.model")
+def replace_value_model(model: Any) -> None:
+    from rlvr.training.value_model import load_value_model
+
+    model.load_valuehead_model = load_value_model
+
+
+@wrapt.when_imported("verl.utils.torch_functional")
+def replace_log_probs(torch_functional: Any) -> None:
+    """verl takes this one where the flash-attn package is not installed."""
+    from rlvr.training.token_log_probs import log_probs_of_labels
+
+    torch_functional.logprobs_from_logits_v2 = log_probs_of_labels
+
+
+@wrapt.when_imported("verl.utils.distributed")
+def patch_timeout(distributed: ModuleType) -> None:
+    from rlvr.training import start
+
+    start.patch_timeout(distributed)
+
+
+@wrapt.when_imported("verl.workers.engine.fsdp.transformer_impl")
+def patch_loading(fsdp_engine: ModuleType) -> None:
+    from rlvr.training import start
+
+    start.patch_loading(fsdp_engine)
+
+
+@wrapt.when_imported("verl.utils.checkpoint.fsdp_checkpoint_manager")
+def patch_hf_folder(manager: ModuleType) -> None:
+    from rlvr.training import hf_folder
+
+    hf_folder.install(manager)
+
+
 OmegaConf.register_new_resolver("prompt_template", prompts.chat_template, replace=True)
 OmegaConf.register_new_resolver("token_budget", tokens.token_budget, replace=True)
 OmegaConf.register_new_resolver("cpu_token_budget", tokens.cpu_token_budget, replace=True)
 OmegaConf.register_new_resolver("sequence_tokens", tokens.whole_sequence, replace=True)
 OmegaConf.register_new_resolver("weight_bucket", bucket.weight_bucket, replace=True)
+OmegaConf.register_new_resolver("max_num_seqs", concurrency.max_num_seqs, replace=True)
+OmegaConf.register_new_resolver("threads", cpus.threads, replace=True)
 
 if cpu.chosen():
     importlib.import_module("rlvr.cpu.platform")
@@ -76,18 +125,6 @@ if cpu.chosen():
         from rlvr.cpu import patches
 
         patches.patch_process_group(distributed)
-
-    @wrapt.when_imported("verl.utils.model")
-    def patch_value_model(model: ModuleType) -> None:
-        from rlvr.cpu import patches
-
-        patches.patch_value_model(model)
-
-    @wrapt.when_imported("verl.utils.torch_functional")
-    def patch_log_probs(torch_functional: ModuleType) -> None:
-        from rlvr.cpu import patches
-
-        patches.patch_log_probs(torch_functional)
 
     @wrapt.when_imported("verl.utils.tensordict_utils")
     def patch_row_selection(tensordict_utils: ModuleType) -> None:
@@ -118,5 +155,7 @@ def missing_registrations() -> list[str]:
         "resolver token_budget": OmegaConf.has_resolver("token_budget"),
         "resolver cpu_token_budget": OmegaConf.has_resolver("cpu_token_budget"),
         "resolver weight_bucket": OmegaConf.has_resolver("weight_bucket"),
+        "resolver max_num_seqs": OmegaConf.has_resolver("max_num_seqs"),
+        "resolver threads": OmegaConf.has_resolver("threads"),
     }
     return [name for name, known in expected.items() if not known]

@@ -1,5 +1,7 @@
 """What the engine chooses by itself on a CPU; the engine at work is in tests/integration/test_evaluation.py."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -57,3 +59,16 @@ def test_the_memory_flag_reaches_the_engine(monkeypatch, tmp_path):
         generate.evaluate_model(model, [task], sampling, "auto", 0, **arguments)
         task.path.unlink()
     assert [one.kv_cache_gib for one in asked] == [None, 0.5]
+
+
+def test_an_aborted_request_is_no_answer():
+    """Whatever vLLM had by then."""
+    stopped = SimpleNamespace(index=0, text="12", token_ids=[1], finish_reason="abort")
+    output = SimpleNamespace(finished=True, outputs=[stopped], request_id="0")
+    started = object.__new__(engine.VllmEngine)
+    started._engine, started._keys = SimpleNamespace(step=lambda: [output]), {"0": "key"}
+    with pytest.raises(RuntimeError, match="aborted"):
+        started.step()
+    stopped.finish_reason = "stop"
+    (answers,) = started.step()
+    assert answers.generations[0].text == "12"

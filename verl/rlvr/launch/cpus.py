@@ -7,9 +7,13 @@ instance". Ray only keeps books with the number: verl books a few CPUs for each 
 that, and never far above it.
 """
 
+import os
 import sys
+from typing import Any
 
 from rlvr import machine
+
+MOST_THREADS = 32  # Adam in main memory is bound by the memory's speed long before
 
 
 def for_ray(gpus: int, allowed_cpus: int) -> int:
@@ -19,6 +23,15 @@ def for_ray(gpus: int, allowed_cpus: int) -> int:
     """
     needed = 8 + 8 * gpus
     return max(needed, min(allowed_cpus, 2 * needed))
+
+
+def threads(*, _root_: Any) -> str:
+    """The OmegaConf resolver of ``${threads:}``: OMP_NUM_THREADS of a process, the cores shared among the GPUs of this machine.
+
+    Ray sets it to 1 where nobody does, and then one thread adds up the gradients and steps Adam in main memory.
+    """
+    share = machine.cores() // int(_root_.trainer.n_gpus_per_node)
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, min(share, MOST_THREADS)))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,9 @@ class BatchedVLLMServer(vLLMHttpServer):
 
         Returns:
             The version (step) of the weights and, for each prompt, its n generations.
+
+        Raises:
+            RuntimeError: if vLLM gave a request up: what it has by then is no answer.
         """
         settings = dict(sampling_params)
         settings["logprobs"] = 0 if settings.pop("logprobs", False) else None
@@ -65,6 +68,7 @@ class BatchedVLLMServer(vLLMHttpServer):
                 max_tokens=self._response_budget(len(prompt_ids)),
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 detokenize=False,  # the rollout worker decodes
+                flat_logprobs=True,  # plain lists: an object a token is most of this server's time
                 **settings,
             )
             async for output in self.engine.generate(
@@ -88,11 +92,20 @@ class BatchedVLLMServer(vLLMHttpServer):
 
 
 def generation(completion: Any) -> Generation:
-    """Token ids and log-probs of one of vLLM's completions."""
+    """Token ids and log-probs of one of vLLM's completions, whose log-probs are flat and of the drawn tokens alone.
+
+    Raises:
+        RuntimeError: if it was aborted.
+        ValueError: if the log-probs are of other tokens.
+    """
+    if completion.finish_reason == "abort":
+        raise RuntimeError("vLLM aborted a request: what it had generated is no answer")
     token_ids = list(completion.token_ids)
     if completion.logprobs is None:
         return token_ids, None
-    return token_ids, [at[token].logprob for token, at in zip(token_ids, completion.logprobs, strict=True)]
+    if completion.logprobs.token_ids != token_ids:
+        raise ValueError("vLLM's log-probs are not those of the tokens that it drew, one each")
+    return token_ids, completion.logprobs.logprobs
 
 
 class BatchedVLLMReplica(vLLMReplica):

@@ -8,6 +8,8 @@ import torch
 from omegaconf import OmegaConf
 from tensordict import NonTensorData, NonTensorStack, TensorDict
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+from vllm.logprobs import FlatLogprobs
+from vllm.outputs import CompletionOutput
 
 from rlvr.training.rollout import BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
 from rlvr.training.vllm_server import BatchedVLLMServer, generation
@@ -97,10 +99,24 @@ def test_a_prompt_that_fills_the_context_is_an_error():
         BatchedVLLMServer._response_budget(server, 64)
 
 
+def completion(tokens=(5, 7), finish_reason="stop", logged=(5, 7)):
+    """As vLLM makes it with ``flat_logprobs`` and no other log-probs than those of the drawn tokens."""
+    flat = FlatLogprobs()
+    for token in logged:
+        flat.append_fast([token], [-token / 10], [1], [None])
+    return CompletionOutput(0, "", list(tokens), None, flat if logged else None, finish_reason=finish_reason)
+
+
 def test_log_probs_are_those_of_the_sampled_tokens():
-    at = [{5: SimpleNamespace(logprob=-0.5), 9: SimpleNamespace(logprob=-2.0)}, {7: SimpleNamespace(logprob=-0.1)}]
-    assert generation(SimpleNamespace(token_ids=(5, 7), logprobs=at)) == ([5, 7], [-0.5, -0.1])
-    assert generation(SimpleNamespace(token_ids=(5, 7), logprobs=None)) == ([5, 7], None)
+    assert generation(completion()) == ([5, 7], [-0.5, -0.7])
+    assert generation(completion(logged=())) == ([5, 7], None)
+    with pytest.raises(ValueError, match="not those of the tokens"):
+        generation(completion(logged=(5, 9)))
+
+
+def test_an_aborted_request_is_no_answer():
+    with pytest.raises(RuntimeError, match="aborted"):
+        generation(completion(finish_reason="abort"))
 
 
 @pytest.mark.parametrize("kind", ["sync", "async", "number"])
