@@ -3,7 +3,7 @@
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu quickstart paper methods real test test-real test-unit bench bench-step lint lock clean
+.PHONY: help install install-gpu quickstart paper methods real test test-real test-unit test-gpu-set bench bench-step lint lock clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test-real: install
 test-unit: install
 	$(PYTEST) tests/unit
 
+## make test-gpu-set   the same in the GPU set of packages (11 GB, no GPU needed): torch's CUDA build, and vLLM told of GPUs
+test-gpu-set: install-gpu
+	.venv-gpu/bin/python -m pytest tests/unit tests/gpu_set
+
 ## make bench          accuracy and speed of the verifier, speed of the evaluation (PAIRS=labelled pairs, for the verifier)
 PAIRS ?= ../shared/grader/pairs.jsonl
 bench: install
@@ -76,7 +80,7 @@ lint: install
 lock: install
 	.venv/bin/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
-## make clean          remove .venv, caches, the tiny model and all runs
+## make clean          remove the environments, caches, the tiny model and all runs
 clean:
-	rm -rf .venv .tools data/tiny runs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-gpu .venv-trl .tools data/tiny runs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import nvml
+
 os.environ["VERL_PLATFORM"] = "cpu"  # before anything imports verl
+if nvml.needed():
+    nvml.install()
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

@@ -82,12 +82,8 @@ def compose(arguments: Sequence[str]) -> DictConfig:
 
 def inspect(config: DictConfig) -> Report:
     """All checks, the estimate and the plan."""
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-
     report = Report()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # verl warns of every method without a critic
-        critic, reference = need_critic(config), need_reference_policy(config)
+    critic, reference = needs(config)
     report.problems += preflight.check(config, gpu=False)
     model = config.actor_rollout_ref.model.path
     fields, shape = None, None
@@ -113,6 +109,30 @@ def inspect(config: DictConfig) -> Report:
     return report
 
 
+def needs(config: DictConfig) -> tuple[bool, bool]:
+    """Whether the run has a critic, and a reference model."""
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # verl warns of every method without a critic
+        return need_critic(config), need_reference_policy(config)
+
+
+def estimate(config: DictConfig) -> memory.Estimate | None:
+    """The memory of one GPU; None where the model is not known or there is no GPU in the configuration."""
+    try:
+        fields, _ = shapes.find_config(config.actor_rollout_ref.model.path)
+        shape = shapes.shape_of(fields) if fields else None
+    except (OSError, ValueError):
+        return None
+    if shape is None or config.launch.gpu_memory_gib is None:
+        return None
+    critic, reference = needs(config)
+    return memory.estimate(
+        memory_settings(config, shape, critic=critic, reference=reference), config.launch.gpu_memory_gib * memory.GIB
+    )
+
+
 def memory_lines(settings: memory.Settings, config: DictConfig) -> list[str]:
     """A table of phases and parts, what the KV cache holds, and what helps where it does not fit."""
     size = config.launch.gpu_memory_gib
@@ -130,7 +150,8 @@ def memory_lines(settings: memory.Settings, config: DictConfig) -> list[str]:
         f"{'KV cache':<16}{'':6}   {found.kv_tokens} tokens = {found.sequences:.1f} sequences of full length at once"
     )
     lines.append(
-        f"{'main memory':<16}{found.host / memory.GIB:6.1f}   for each GPU: what is offloaded, the reference model"
+        f"{'main memory':<16}{found.host / memory.GIB:6.1f}   for each GPU: what is offloaded, the reference model; "
+        f"{found.loading / memory.GIB:.1f} while the models are read"
     )
     if found.fits:
         return [*lines, f"fits into {size} GiB; the highest peak is {found.worst}"]

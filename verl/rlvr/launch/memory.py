@@ -10,6 +10,7 @@ is in the constants. It has not been compared with a run on a GPU.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rlvr.launch.shapes import Shape
@@ -18,8 +19,9 @@ GIB = 2**30
 COMPUTE = 2  # bytes of bf16, in which layers are computed, and of vLLM's weights and KV cache
 REDUCE = 4  # bytes of float32, in which gradients are reduced
 FUSED_CHUNK = 512  # tokens at a time in verl's fused linear and log-prob
-PROCESSES = 2.0 * GIB  # CUDA contexts, NCCL and allocator slack of the two processes on a GPU: assumed
-VLLM_RUNTIME = 2.0 * GIB  # of vLLM's share: activations, sampler and CUDA graphs: assumed
+PROCESSES = 3.0 * GIB  # CUDA contexts, NCCL and allocator slack of the two processes on a GPU: assumed
+VLLM_RUNTIME = 3.0 * GIB  # of vLLM's share: activations, sampler and CUDA graphs: assumed
+LOADED = 4  # bytes of float32, in which verl reads a model that is trained
 Parts = dict[str, float]  # bytes
 
 
@@ -40,6 +42,9 @@ class Engine:
     offload_policy: bool
     param_offload: bool
     optimizer_offload: bool
+    deferred_sync: bool  # gradients of all micro-batches are added up before they are sharded and moved
+    tensors: tuple[int, ...]  # parameters of each matrix and vector
+    trainable_tensors: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,14 @@ def resident(engine: Engine, shards: int, *, between_phases: bool) -> Parts:
     }
 
 
+def pinned(tensors: Iterable[int], size: int, shards: int) -> float:
+    """Bytes of pinned memory on each GPU's side for ``tensors`` (parameters of each) of ``size`` bytes a parameter.
+
+    torch's allocator of pinned memory takes the next power of two for each tensor (CachingHostAllocator in aten/src/ATen/core).
+    """
+    return sum(1 << (math.ceil(count / shards) * size - 1).bit_length() for count in tensors)
+
+
 def gathered(shape: Shape) -> float:
     """Bytes of the parameters that are gathered to be computed: a layer, the next one, and an embedding."""
     return COMPUTE * (2 * shape.layer + shape.embedding)
@@ -107,14 +120,14 @@ def activations(shape: Shape, engine: Engine) -> float:
 def logits(engine: Engine, *, training: bool) -> float:
     """Bytes of everything as wide as the vocabulary.
 
-    bf16 logits; training adds their gradient, which is written over the logits where no entropy is needed, and for the entropy
-    its softmax and gradient. Log-probs of old samples come with the entropy, but without gradients.
+    bf16 logits; training adds their gradient, and for the entropy its softmax and gradient. Log-probs of old samples come with the
+    entropy, but without gradients.
     """
     if engine.fused:
         return FUSED_CHUNK * engine.logits * 16  # logits, softmax, log-probs and gradient of a chunk, in float32
     if not training:
         return engine.inference_tokens * engine.logits * COMPUTE * 3
-    return engine.tokens * engine.logits * COMPUTE * (4 if engine.entropy else 1)
+    return engine.tokens * engine.logits * COMPUTE * (4 if engine.entropy else 2)
 
 
 def update(settings: Settings, engine: Engine, other: Engine | None) -> Parts:
@@ -125,6 +138,8 @@ def update(settings: Settings, engine: Engine, other: Engine | None) -> Parts:
     largest = min(engine.trainable, max(shape.layer, shape.embedding))
     computing = activations(shape, engine) + logits(engine, training=True) + gathered(shape)
     reducing = largest * (COMPUTE + REDUCE)
+    # FSDP2 adds gradients up in the precision in which it reduces them, whole on every GPU.
+    deferred = engine.trainable * REDUCE if engine.deferred_sync else 0
     stepping = shard if engine.foreach else 0
     # The optimizer steps when activations are gone, so only the larger of the two counts.
     working: Parts = {
@@ -134,7 +149,8 @@ def update(settings: Settings, engine: Engine, other: Engine | None) -> Parts:
     }
     if stepping > computing + reducing:
         working = {"optimizer's temporary copy": stepping}
-    return {**own, "gradients": shard, **working, **waiting(other, shards), "processes": PROCESSES}
+    gradients = {"gradients": shard, "deferred gradients": deferred}
+    return {**own, **gradients, **working, **waiting(other, shards), "processes": PROCESSES}
 
 
 def log_probs(settings: Settings) -> Parts:
@@ -213,6 +229,7 @@ class Estimate:
     sequences: float  # of full length, at once in the KV cache
     sequence_bytes: float  # of the KV cache, for one of them
     host: float  # bytes in main memory for each GPU
+    loading: float  # bytes in main memory for each GPU while the models are read, for a moment
     gpu: float  # bytes of the GPU
 
     def peak(self, phase: str) -> float:
@@ -246,17 +263,34 @@ def estimate(settings: Settings, gpu: float) -> Estimate:
     per_token = kv_bytes_per_token(settings.shape, settings.rollout.tensor_parallel)
     tokens = max(0, math.floor(kv_cache(settings, gpu) / per_token))
     sequence = settings.rollout.sequence
-    return Estimate(phases, tokens, tokens / sequence, sequence * per_token, host(settings), gpu)
+    return Estimate(phases, tokens, tokens / sequence, sequence * per_token, host(settings), loading(settings), gpu)
 
 
 def host(settings: Settings) -> float:
-    """Bytes of main memory for each GPU: offloaded states, the reference model, the weights of a vLLM that sleeps."""
-    total = settings.shape.parameters * settings.reference_bytes / settings.shards
+    """Bytes of main memory for each GPU: offloaded states, the reference model, the weights of a vLLM that sleeps.
+
+    What moves to the GPU and back is pinned; Adam's values under ``offload_policy`` are not, they stay where they are.
+    """
+    shape, shards = settings.shape, settings.shards
+    total = pinned(shape.tensors, settings.reference_bytes, shards) if settings.reference_bytes else 0
     for engine in filter(None, (settings.actor, settings.critic)):
-        states = engine.trainable * engine.master_bytes
+        size = engine.master_bytes
+        weights, trained = (pinned(some, size, shards) for some in (engine.tensors, engine.trainable_tensors))
         if engine.offload_policy:
-            total += (engine.parameters * engine.master_bytes + 3 * states) / settings.shards
+            total += weights + trained + 2 * engine.trainable * size / shards
         else:
-            total += engine.parameters * engine.master_bytes / settings.shards if engine.param_offload else 0
-            total += 2 * states / settings.shards if engine.optimizer_offload else 0
-    return total + (rollout_weights(settings) if settings.rollout.keeps_weights else 0)
+            total += weights if engine.param_offload else 0
+            total += 2 * trained if engine.optimizer_offload else 0
+    return total + (
+        pinned(shape.tensors, COMPUTE, settings.rollout.tensor_parallel) if settings.rollout.keeps_weights else 0
+    )
+
+
+def loading(settings: Settings) -> float:
+    """Bytes of main memory for each GPU while a model is read.
+
+    One process reads it and sends it to the others, except where input and output embeddings are one matrix: there verl lets every
+    process read all of it (``use_meta_tensor`` in verl/workers/engine/fsdp/transformer_impl.py).
+    """
+    readers = settings.shards if settings.shape.tied else 1
+    return settings.shape.parameters * LOADED * readers / settings.shards

@@ -33,6 +33,8 @@ def memory_settings(config: Any, shape: Shape, *, critic: bool, reference: bool)
         model,
         parameters=parameters,
         trainable=shape.adapters(rank) if rank else parameters,
+        tensors=(*shape.tensors, *shape.adapter_tensors(rank)),
+        trainable_tensors=tuple(shape.adapter_tensors(rank) if rank else shape.tensors),
         logits=shape.vocab,
         tokens=_tokens(actor, "ppo", sequence),
         inference_tokens=_tokens(rollout, "log_prob", sequence),
@@ -46,6 +48,8 @@ def memory_settings(config: Any, shape: Shape, *, critic: bool, reference: bool)
             config.critic.model,
             parameters=shape.value_parameters,
             trainable=shape.value_parameters,
+            tensors=tuple(shape.value_tensors),
+            trainable_tensors=tuple(shape.value_tensors),
             logits=1,
             tokens=_tokens(config.critic, "ppo_infer", sequence),  # verl takes one budget for both
             inference_tokens=_tokens(config.critic, "ppo_infer", sequence),
@@ -112,6 +116,7 @@ def _engine(section: Any, fsdp: Any, model: Any, **fields: Any) -> Engine:
     optimizer = section.optim.get("override_optimizer_config") or {}
     return Engine(
         master_bytes=_bytes(fsdp.model_dtype),
+        deferred_sync=bool(fsdp.use_no_sync_for_gradient_accumulation),
         checkpointing=model.enable_gradient_checkpointing,
         fused=model.use_fused_kernels,
         # torch's default for parameters on a GPU, also for FSDP2's

@@ -118,9 +118,28 @@ class Shape:
         """Parameters of the critic: no output embedding, a head with one output and a bias."""
         return self.layers * self.layer + self.hidden + self.embedding + self.hidden + 1
 
+    @property
+    def tensors(self) -> list[int]:
+        """Parameters of each matrix and vector of the language model."""
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        layer = [rows * columns for rows, columns in self.linear] + [self.hidden] * 2
+        layer += [query, key, key] if self.model_type == "qwen2" else []
+        layer += [self.head_dim] * 2 if self.model_type == "qwen3" else []
+        return self.layers * layer + [self.hidden] + [self.embedding] * (1 if self.tied else 2)
+
+    @property
+    def value_tensors(self) -> list[int]:
+        """As ``tensors``, of the critic."""
+        body = self.tensors if self.tied else self.tensors[:-1]
+        return [*body, self.hidden, 1]
+
+    def adapter_tensors(self, rank: int) -> list[int]:
+        """Parameters of each LoRA adapter of ``rank``, two for every linear layer of the decoder; none of rank 0."""
+        return self.layers * [rank * side for sides in self.linear for side in sides if rank]
+
     def adapters(self, rank: int) -> int:
         """Parameters of LoRA adapters of ``rank`` on all linear layers of the decoder."""
-        return self.layers * rank * sum(rows + columns for rows, columns in self.linear)
+        return sum(self.adapter_tensors(rank))
 
 
 def shape_of(fields: Mapping[str, Any]) -> Shape:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import io
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -109,6 +110,8 @@ def engine_config(config: DictConfig) -> Any:
     On a machine without a GPU it is built for the CPU: without sleep mode, on one device.
     """
     from verl.utils.config import omega_conf_to_dataclass
+
+    use_cpu_without_gpu()
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
     from vllm.usage.usage_lib import UsageContext
@@ -142,6 +145,23 @@ def engine_config(config: DictConfig) -> Any:
         arguments.enable_sleep_mode = False
         arguments.tensor_parallel_size = 1
     return arguments.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
+
+
+def use_cpu_without_gpu() -> None:
+    """vLLM's CUDA build finds no device on a login node, and then refuses to build any configuration: there it takes the CPU's.
+
+    Right after ``vllm.platforms`` was imported and before anything asks it which platform this is.
+    """
+    from vllm import platforms
+
+    if platforms.current_platform.device_type:
+        return
+    from vllm.platforms.cpu import CpuPlatform
+
+    platforms._current_platform = CpuPlatform()
+    for module in list(sys.modules.values()):  # those that took the name before
+        if getattr(module, "__name__", "").startswith("vllm.") and "current_platform" in vars(module):
+            vars(module)["current_platform"] = platforms._current_platform
 
 
 def resolved_yaml(config: DictConfig) -> str:

@@ -22,8 +22,11 @@ def count(model) -> int:
 @pytest.mark.parametrize("name", KNOWN)
 def test_parameters_of_the_models_that_the_launchers_train(name):
     shape = shape_of(KNOWN[name])
-    assert shape.parameters == count(build(KNOWN[name]))
-    assert shape.value_parameters == count(build(KNOWN[name], AutoModelForTokenClassification, num_labels=1))
+    model, critic = build(KNOWN[name]), build(KNOWN[name], AutoModelForTokenClassification, num_labels=1)
+    assert shape.parameters == count(model)
+    assert shape.value_parameters == count(critic)
+    for tensors, built in ((shape.tensors, model), (shape.value_tensors, critic)):
+        assert sorted(tensors) == sorted(parameter.numel() for parameter in built.parameters())
 
 
 def test_published_sizes():

@@ -3,7 +3,8 @@
     scripts/doctor                                              # the machine
     scripts/doctor --config-name=grpo base_model=tiny machine=cpu key=value …     # and this run's data and model
 
-``--json`` prints one record a line, ``--no-ray`` leaves Ray alone. On a cluster (``RAY_ADDRESS``) every node is asked.
+``--json`` prints one record a line, ``--no-ray`` leaves Ray alone, ``--login-node`` leaves out what only the machine with the GPUs
+can answer, and says so. On a cluster (``RAY_ADDRESS``) every node is asked.
 """
 
 import argparse
@@ -24,14 +25,14 @@ from rich.text import Text
 import rlvr.configs
 from rlvr import machine
 from rlvr.launch import cpus
-from rlvr.operate.doctor import Finding, Level, exit_code, gpus, host, ray_worker, red, run, software
+from rlvr.operate.doctor import Finding, Level, compilers, exit_code, gpus, host, ray_worker, red, run, software, yellow
 
 MARKS: dict[Level, str] = {"green": "✓", "yellow": "!", "red": "✗"}
 CONFIGS = Path(rlvr.configs.__file__).parent
 
 
-def findings(config_name: str, overrides: Sequence[str], with_ray: bool) -> Iterator[Finding]:
-    """All lines, as they become known."""
+def findings(config_name: str, overrides: Sequence[str], with_ray: bool, login_node: bool = False) -> Iterator[Finding]:
+    """All lines, as they become known. ``login_node``: this machine only starts the run."""
     driver = gpus.ask()
     try:
         config = planned(config_name, overrides)
@@ -46,14 +47,21 @@ def findings(config_name: str, overrides: Sequence[str], with_ray: bool) -> Iter
     per_node = int(config.trainer.n_gpus_per_node)
     if not overrides and driver:
         per_node = len(driver.gpus)
-    yield from host.check(on_gpu, Path(config.trainer.default_local_dir))
-    if not os.environ.get("RAY_ADDRESS"):  # a cluster that runs has its own counts
+    yield from host.check(on_gpu and not login_node, Path(config.trainer.default_local_dir))
+    if not os.environ.get("RAY_ADDRESS") and not login_node:  # a cluster that runs has its own counts
         limits = (os.cpu_count() or 1, machine.cores(), default_ray_cpus())
         yield from host.check_ray_cpus(*limits, run.ray_cpus(config), per_node)
-    yield from gpus.check(driver, per_node if on_gpu else None)
-    yield from software.check(software.probe_all(on_gpu), on_gpu, driver.cuda if driver else None)
+    here = on_gpu and not login_node
+    if on_gpu and login_node:
+        yield yellow(
+            "gpus", "not looked at: this is a login node", "scripts/doctor without --login-node on a compute node"
+        )
+    else:
+        yield from gpus.check(driver, per_node if on_gpu else None)
+    yield from compilers.check(here)
+    yield from software.check(software.probe_all(on_gpu), here, driver.cuda if driver else None)
     if overrides:
-        yield from run.check(config)
+        yield from run.check(config, here=not login_node)
     if with_ray:
         yield from ray_worker.check(*ray_worker.probe())
 
@@ -79,11 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config-name", default="psr_nsr", help="psr_nsr, grpo or ppo")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--no-ray", action="store_true")
+    parser.add_argument(
+        "--login-node", action="store_true", help="the run will be on another machine, which has the GPUs"
+    )
     parser.add_argument("overrides", nargs="*", help="the launcher's settings: base_model=… machine=… key=value")
     args = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     found, console = [], Console(soft_wrap=True, highlight=False)
-    for finding in findings(args.config_name, args.overrides, not args.no_ray):
+    for finding in findings(args.config_name, args.overrides, not args.no_ray, args.login_node):
         found.append(finding)
         if args.json:
             print(json.dumps(dataclasses.asdict(finding)), flush=True)

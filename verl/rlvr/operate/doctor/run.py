@@ -5,7 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from rlvr import machine
 from rlvr.launch import data_files, dry_run, preflight
+from rlvr.launch.memory import GIB
 from rlvr.operate.doctor import Finding, green, red, yellow
 
 
@@ -19,14 +21,34 @@ def compose(config_dir: Path, config_name: str, overrides: Sequence[str]) -> Dic
     return dry_run.compose([*arguments, "trainer.experiment_name=doctor", *overrides])
 
 
-def check(config: DictConfig) -> Iterator[Finding]:
-    """Every problem that the run itself would stop at, and whether the model's files can be read."""
-    problems = preflight.check(config)
+def check(config: DictConfig, here: bool = True) -> Iterator[Finding]:
+    """Every problem that the run itself would stop at, and whether the model's files can be read.
+
+    Args:
+        config: the composed configuration.
+        here: whether the run will be on this machine; else its GPUs and its memory are not looked at.
+    """
+    problems = preflight.check(config, gpu=here)
     yield from (red("run", problem, "correct the setting that the line names") for problem in problems)
     if not problems:
         files = [file for key in data_files.KEYS for file in data_files.files(config.data[key])]
         yield green("data", ", ".join(files))
     yield from check_model(config.actor_rollout_ref.model.path)
+    estimate = dry_run.estimate(config)
+    if here and estimate is not None:
+        needed = max(estimate.host, estimate.loading) * config.trainer.n_gpus_per_node
+        yield from check_main_memory(needed, machine.total_memory())
+
+
+def check_main_memory(needed: float, total: int) -> Iterator[Finding]:
+    """What the estimate says that the run keeps in main memory, without Ray's object store and the programs themselves."""
+    text = f"the run keeps about {needed / GIB:.0f} GiB in main memory, of {total / GIB:.0f} GiB"
+    if needed < 0.9 * total:
+        yield green("main memory", text)
+    else:
+        yield yellow(
+            "main memory", text, "more GPUs share it (MACHINE=node8), or gpu24's LoRA keeps less: docs/hardware.md"
+        )
 
 
 def check_model(path: str) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Do the packages import, and do they fit each other? Each import runs in a process of its own: one that crashes is a red line."""
 
 import importlib.metadata
+import importlib.util
 import json
 import subprocess
 import sys
@@ -28,6 +29,9 @@ if {module!r} == "flash_attn":
     module.flash_attn_func
 print("PROBE" + json.dumps(found))
 """
+WITHOUT = (
+    "it was built for another torch: pip uninstall flash-attn; nothing here needs it (attn_implementation=packed_sdpa)"
+)
 REINSTALL = "reinstall the matching set: make install-gpu (without a GPU: make install)"
 
 
@@ -56,7 +60,9 @@ def probe(module: str) -> Import:
 
 
 def probe_all(on_gpu: bool) -> dict[str, Import]:
-    modules = [*MODULES, "flash_attn"] if on_gpu else list(MODULES)
+    # Not needed; but one that was built for another torch breaks what finds it.
+    with_flash = on_gpu and importlib.util.find_spec("flash_attn") is not None
+    modules = [*MODULES, "flash_attn"] if with_flash else list(MODULES)
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(modules, pool.map(probe, modules)))
 
@@ -64,8 +70,7 @@ def probe_all(on_gpu: bool) -> dict[str, Import]:
 def check(imports: Mapping[str, Import], on_gpu: bool, driver_cuda: tuple[int, int] | None) -> Iterator[Finding]:
     for module, result in imports.items():
         if result.error:
-            missing = "No module named" in result.error
-            yield red(module, result.error, _remedy(module, missing))
+            yield red(module, result.error, WITHOUT if module == "flash_attn" else REINSTALL)
         else:
             yield green(module, str(result.found["version"]))
     torch = imports["torch"]
@@ -137,15 +142,3 @@ def broken_pins(wanted: Mapping[str, list[str]], versions: Mapping[str, str]) ->
             if not requirement.specifier.contains(version, prereleases=True):
                 lines.append(f"{asking} needs {requirement.name}{requirement.specifier}, installed is {version}")
     return lines
-
-
-def _remedy(module: str, missing: bool) -> str:
-    if module != "flash_attn":
-        return REINSTALL
-    if missing:
-        return (
-            "make install-gpu, or set the attention and padding keys of configs/machine/cpu.yaml, which do without it"
-        )
-    return (
-        "it was built for another torch: pip install --no-build-isolation --force-reinstall --no-deps flash-attn==2.8.3"
-    )

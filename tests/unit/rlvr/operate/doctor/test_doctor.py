@@ -1,15 +1,18 @@
 """Every check's lines from made-up findings; the real machine is checked in tests/integration."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from rlvr.operate.doctor import __main__ as doctor
-from rlvr.operate.doctor import exit_code, gpus, green, host, ray_worker, red, run, software, yellow
+from rlvr.operate.doctor import compilers, exit_code, gpus, green, host, ray_worker, red, run, software, yellow
 from rlvr.operate.doctor.host import GIB
 from rlvr.operate.doctor.software import Import
+from rlvr.training import flashinfer
+from tests.conftest import ROOT
 
 
 def levels(findings) -> list[str]:
@@ -125,6 +128,71 @@ def test_flash_attention_that_does_not_match_is_red(monkeypatch):
     (flash,) = [line for line in lines if line.check == "flash_attn"]
     assert flash.level == "red" and "another torch" in flash.remedy
     assert exit_code(lines) == 1
+
+
+def test_flash_attention_that_is_not_there_is_not_missed(monkeypatch):
+    monkeypatch.setattr(software, "probe", lambda module: Import({"version": "1"}))
+    assert list(software.probe_all(True)) == list(software.MODULES)
+
+
+def test_what_is_compiled_while_a_run_starts(tmp_path, monkeypatch):
+    assert levels(compilers.check_triton(None, tmp_path)) == ["red"]
+    assert levels(compilers.check_triton("/usr/bin/cc", tmp_path)) == ["red"]
+    (tmp_path / "Python.h").touch()
+    assert levels(compilers.check_triton("/usr/bin/cc", tmp_path)) == ["green"]
+    assert list(compilers.check(False)) == []
+    for name in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    (line,) = compilers.check_flashinfer(flashinfer.nvcc())
+    assert "VLLM_USE_FLASHINFER_SAMPLER=0" in line.message
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nvcc").touch()
+    (line,) = compilers.check_flashinfer(flashinfer.nvcc())
+    assert str(tmp_path) in line.message
+
+
+def test_main_memory_that_the_run_would_not_have():
+    assert levels(run.check_main_memory(177e9, 256 * GIB)) == ["green"]
+    assert levels(run.check_main_memory(177e9, 128 * GIB)) == ["yellow"]
+
+
+# ---- login nodes
+
+
+def test_a_login_node_is_checked_for_a_run_elsewhere(monkeypatch, tmp_path):
+    """No GPU, VERL_PLATFORM not set, the run on GPUs: nothing of the machine is red, and what was left out is said."""
+    monkeypatch.delenv("VERL_PLATFORM")
+    monkeypatch.setattr(gpus, "ask", lambda: None)
+    monkeypatch.setattr(software, "probe", lambda module: Import({"version": "1", "cuda": "13.0", "sees": 0}))
+    overrides = ["base_model=qwen2.5-math-7b", "machine=gpu80"]
+    there = {line.check: line for line in doctor.findings("psr_nsr", overrides, False)}
+    assert there["gpus"].level == there["cuda"].level == "red"
+    lines = list(doctor.findings("psr_nsr", overrides, False, login_node=True))
+    assert [line.level for line in lines if line.check == "gpus"] == ["yellow"]
+    assert not [line for line in lines if line.check in ("cuda", "compiler")]
+    assert not any("VERL_PLATFORM" in line.message or "torch sees no GPU" in line.message for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "on_cpu"),
+    [
+        (["--no-ray", "machine=gpu80"], False),
+        (["base_model=tiny", "machine=cpu"], True),
+        ([], True),
+    ],
+)
+def test_the_script_takes_the_cpu_only_for_a_run_on_it(tmp_path, words, on_cpu):
+    """On a machine without nvidia-smi; python3 only says what it was given."""
+    stand_in = tmp_path / "python3"
+    stand_in.write_text('#!/bin/sh\necho "${VERL_PLATFORM:-none} $*"\n')
+    stand_in.chmod(0o755)
+    (tmp_path / "scripts").mkdir()
+    for name in ("doctor", "env_cpu.sh", "activate.sh"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    clean = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    result = subprocess.run(["bash", tmp_path / "scripts/doctor", *words], env=clean, capture_output=True, text=True)
+    assert result.stdout.startswith("cpu " if on_cpu else "none "), result
 
 
 def test_versions_that_do_not_fit():
