@@ -1,4 +1,4 @@
-"""The dry runs of all launchers that train on GPUs, on all machines, in one process: ``{launcher machine: [exit code, problems]}``.
+"""The dry runs of all launchers that train on GPUs, on all machines: a line for each, ``FOUND[run, exit code, problems]``.
 
     .venv-gpu/bin/python -m tests.gpu_set.dry_runs FOLDER       # FOLDER has train.parquet and test.parquet
 
@@ -36,14 +36,12 @@ def arguments_of(launcher: str, machine: str, folder: str) -> list[str]:
 
 
 def main(folder: str) -> None:
-    found = {}
     for launcher, machine in itertools.product(LAUNCHERS, MACHINES):
         arguments = arguments_of(launcher, machine, folder)
         said = io.StringIO()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
             code = dry_run.main(arguments)
-        found[f"{launcher} {machine}"] = [code, said.getvalue()]
-    print("FOUND" + json.dumps(found))
+        print("FOUND" + json.dumps([f"{launcher} {machine}", code, said.getvalue()]), flush=True)
 
 
 if __name__ == "__main__":
