@@ -6,5 +6,6 @@
     python -m passk.report …           curves and an HTML report      passk.report
     python -m passk.watch …            the page of a run in training  passk.watch
 
-Only :mod:`passk.engine` loads vLLM; everything else imports neither ray nor vllm. docs/evaluation.md shows the whole path.
+Only :mod:`passk.engine` loads vLLM; only :mod:`passk.ray_cluster` and :mod:`passk.ray_replicas` load Ray, where RAY_ADDRESS is set.
+docs/evaluation.md shows the whole path.
 """

@@ -1,9 +1,9 @@
-"""vLLM behind the four words that sampling needs; the only module of this package that loads it.
+"""vLLM behind the few words that sampling needs; the only module of this package that loads it.
 
-An engine answers questions: ``add`` queues one, ``step`` works a little and returns those that are finished, ``unfinished``
-says how many are under way. All answers to a question are one request; its prompt is computed once, up to its last whole block
-of the cache. Deliberately left out: a seed for each request; vLLM draws those row by row, which costs more than the model, so the
-engine has one.
+An engine answers requests: ``add`` queues one, ``step`` works a little and returns those that are finished, ``unfinished``
+says how many are under way. Answers to a question that are asked for together are one request; its prompt is computed once, up to
+its last whole block of the cache. Deliberately left out: a seed for each request; vLLM draws those row by row, which costs more
+than the model, so the engine has one.
 
 On a CPU the engine computes in float32, in this process, with a KV cache out of the memory that is free
 (:mod:`rlvr.cpu.worker`).
@@ -14,7 +14,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from passk.presets import Sampling
 from rlvr import machine
@@ -49,21 +49,40 @@ class Generation:
     finish_reason: str
 
 
+class Request(NamedTuple):
+    """``samples`` answers to a prompt; ``key`` tells requests apart."""
+
+    key: Any
+    prompt: str
+    samples: int
+
+
 @dataclass(frozen=True)
 class Answers:
-    """All answers to one question, in the order of their generation ids; ``key`` is what ``add`` was given."""
+    """All answers to one request, in an order that has nothing to do with what they are; ``key`` is the request's."""
 
     key: Any
     generations: tuple[Generation, ...]
 
 
 class Engine(Protocol):
-    """What :mod:`passk.sampling` drives."""
+    """What :mod:`passk.sampling` drives.
+
+    ``at_once``: answers that it works on together; ``cache_tokens``: tokens that all of these may have.
+    """
+
+    at_once: int
+    cache_tokens: int
 
     @property
-    def unfinished(self) -> int: ...
+    def unfinished(self) -> int:
+        """Requests."""
 
-    def add(self, key: Any, prompt: str) -> None: ...
+    @property
+    def unfinished_samples(self) -> int:
+        """Answers of these requests that are not finished."""
+
+    def add(self, request: Request) -> None: ...
 
     def step(self) -> list[Answers]: ...
 
@@ -106,7 +125,6 @@ class VllmEngine:
         )  # its warnings were printed; later ones would cut through the bar
         sampling = settings.sampling
         self.params = SamplingParams(
-            n=sampling.num_generation,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
@@ -115,6 +133,9 @@ class VllmEngine:
         )
         self._engine = self.llm.llm_engine
         self._tokenizer = self.llm.get_tokenizer()
+        config = self._engine.vllm_config
+        self.at_once = config.scheduler_config.max_num_seqs
+        self.cache_tokens = config.cache_config.num_gpu_blocks * config.cache_config.block_size
         self._keys: dict[str, Any] = {}
         self._added = 0
 
@@ -122,13 +143,19 @@ class VllmEngine:
     def unfinished(self) -> int:
         return len(self._keys)
 
-    def add(self, key: Any, prompt: str) -> None:
+    @property
+    def unfinished_samples(self) -> int:
+        return self._engine.get_num_unfinished_requests()
+
+    def add(self, request: Request) -> None:
         request_id = str(self._added)
         self._added += 1
         # the templates spell every special token out, a second <|begin_of_text|> would be wrong
-        ids = self._tokenizer.encode(prompt, add_special_tokens=False)
-        self._engine.add_request(request_id, {"type": "token", "prompt_token_ids": ids}, self.params.clone())
-        self._keys[request_id] = key
+        ids = self._tokenizer.encode(request.prompt, add_special_tokens=False)
+        params = self.params.clone()
+        params.n = request.samples
+        self._engine.add_request(request_id, {"type": "token", "prompt_token_ids": ids}, params)
+        self._keys[request_id] = request.key
 
     def step(self) -> list[Answers]:
         finished = []
@@ -150,9 +177,9 @@ def on_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def precision(dtype: str) -> str:
+def precision(dtype: str, gpu: bool) -> str:
     """``auto`` is the model's own on a GPU. On a CPU vLLM would make bfloat16 of it, which most CPUs have no instructions for."""
-    return "float32" if dtype == "auto" and not on_gpu() else dtype
+    return "float32" if dtype == "auto" and not gpu else dtype
 
 
 def use_allowed_cores() -> None:

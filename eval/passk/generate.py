@@ -6,8 +6,8 @@
         [--dtype auto] [--kv_cache_gib N]
 
 ``DIR`` gets a JSONL file and a manifest for each data set. The same command goes on where a killed run stopped. Several models
-(``--model_name NAME=MODEL,NAME=MODEL``) are evaluated in turn in one process, each in ``DIR/NAME``. Deliberately left out:
-choosing settings by looking at the model.
+(``--model_name NAME=MODEL,NAME=MODEL``) are evaluated in turn in one process, each in ``DIR/NAME``. With ``RAY_ADDRESS`` set all
+nodes of that cluster work on it (:mod:`passk.ray_replicas`). Deliberately left out: choosing settings by looking at the model.
 """
 
 import hashlib
@@ -15,35 +15,29 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fire
-from tqdm import tqdm
 
 from passk import manifest, models
-from passk.engine import Answers, EngineSettings, precision, vllm_engine
-from passk.grade import Grader, check_verifiers, fields_of, installed_grader
+from passk.collect import Collector, Task, collect, requests_of
+from passk.engine import Answers, EngineSettings, on_gpu, precision, vllm_engine
+from passk.grade import Grader, check_verifiers, installed_grader
 from passk.presets import Sampling, sampling_of
 from passk.questions import Question, dataset_name, fingerprint, load_questions
-from passk.sampling import MakeEngine, sample, sample_on_replicas, split
+from passk.replicas import Processes
+from passk.sampling import MakeEngine, ReplicaDied, deal, sample, split
 from passk.storage import SampleStore
-from rlvr.prompts import TEMPLATES, render
-from rlvr.verify.gold import gold_text
+from rlvr.prompts import TEMPLATES
 
-GRADING_THREADS = 4  # a question whose verdicts take long does not hold up the next ones
+if TYPE_CHECKING:
+    from passk.ray_cluster import Cluster  # loads Ray
 
-
-@dataclass(frozen=True)
-class Task:
-    """One data set to evaluate: its questions and where their samples go."""
-
-    dataset: str
-    path: Path
-    questions: Sequence[Question]
+PIECE = 32  # answers in a request where there are replicas: a question of 256 is shared by up to eight
+LIKELY_SHARE = 0.25  # of --max_tokens: how long an answer is thought to be until some are there
 
 
 def evaluate(
@@ -53,7 +47,7 @@ def evaluate(
     split: str = "test",
     batch_size: int = 1000,
     max_tokens: int | None = None,
-    num_gpus: int = 1,
+    num_gpus: int | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
     top_k: int | None = None,
@@ -77,9 +71,10 @@ def evaluate(
         datasets: hub ids or files of any layout of docs/data.md, separated by commas.
         output_dir: gets DATASET-SPLIT.jsonl and its manifest for each data set.
         split: of the hub data sets.
-        batch_size: questions that the engines work on at a time.
+        batch_size: questions that one engine works on at a time; replicas are given what they have room for.
         max_tokens: of an answer.
-        num_gpus: split into tensor parallelism, as little as the model needs, and replicas.
+        num_gpus: split into tensor parallelism, as little as the model needs, and replicas; by default 1 on one machine, and
+            all of the cluster that RAY_ADDRESS names.
         temperature: of the sampling; 0 is greedy.
         top_p: of the sampling.
         top_k: of the sampling; -1 is all.
@@ -110,6 +105,7 @@ def evaluate(
             name: load_questions(name, split, dataset_num_proc, verifiers, allow_wrong_golds)[:limit]
             for name in _tuple(datasets)
         }
+        cluster = _cluster(num_gpus)
         for name, model in named.items():
             folder = Path(output_dir) / name if len(named) > 1 else Path(output_dir)
             tasks = [
@@ -122,15 +118,20 @@ def evaluate(
                 model,
                 tasks,
                 sampling,
-                precision(dtype),
+                precision(dtype, on_gpu() if cluster is None else cluster.on_gpus),
                 seed,
                 limit,
-                num_gpus,
+                num_gpus or 1,
                 batch_size,
                 resume_id,
                 kv_cache_gib,
                 verifiers=verifiers,
+                cluster=cluster,
             )
+    except ReplicaDied as error:
+        raise SystemExit(
+            f"passk.generate: {error}; what is stored stays, the same command goes on from there"
+        ) from error
     except (ValueError, OSError) as error:
         raise SystemExit(f"passk.generate: {error}") from error
 
@@ -148,6 +149,7 @@ def evaluate_model(
     kv_cache_gib: float | None = None,
     make_engine: MakeEngine = vllm_engine,
     verifiers: Mapping[str, str] | None = None,
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Sample what is not stored yet, on engines that are started only if something is missing."""
     grader = installed_grader(verifiers)
@@ -159,7 +161,8 @@ def evaluate_model(
     with ExitStack() as opened:
         stores = [opened.enter_context(closing(_store(task, sampling))) for task in tasks]
         engine_seed = seed_of_start(seed, sum(len(store.question_ids) for store in stores))
-        start = {"model_name": model, "folder": folder, "engine_seed": engine_seed, "num_gpus": num_gpus}
+        where = {"num_gpus": num_gpus} if cluster is None else cluster.facts()
+        start = {"model_name": model, "folder": folder, "engine_seed": engine_seed} | where
         for task, store, own in zip(tasks, stores, settings):
             if len(store.question_ids) < len(task.questions):
                 begun = start | {"dataset": task.dataset, "questions_before": len(store.question_ids)}
@@ -172,12 +175,8 @@ def evaluate_model(
         ]
         if todo:
             settings_of_engine = EngineSettings(folder, dtype, sampling, engine_seed, kv_cache_gib=kv_cache_gib)
-            prompts = (
-                ((index, question.question_id), render(sampling.prompt_template_type, question.text))
-                for index, question in todo
-            )
-            answers = _answers(make_engine, settings_of_engine, facts, num_gpus, prompts, batch_size)
-            _grade_and_store(answers, tasks, stores, sampling, grader, len(todo))
+            answers = _answers(make_engine, settings_of_engine, facts, num_gpus, cluster, todo, batch_size)
+            collect(answers, Collector(tasks, stores, sampling, grader), len(todo))
         for task, store in zip(tasks, stores):
             done = len(store.question_ids)
             rate = store.right / max(1, done * sampling.num_generation)
@@ -205,24 +204,41 @@ def seed_of_start(seed: int, stored: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {stored}".encode()).digest()[:4], "big") >> 1
 
 
+def _cluster(num_gpus: int | None) -> "Cluster | None":
+    """The Ray cluster that is to do the work, if there is one."""
+    if not os.environ.get("RAY_ADDRESS"):
+        return None
+    from passk.ray_cluster import Cluster, cluster_address  # loads Ray
+
+    return Cluster(num_gpus) if cluster_address() else None
+
+
 def _answers(
     make_engine: MakeEngine,
     settings: EngineSettings,
     facts: dict[str, Any],
     num_gpus: int,
-    prompts: Iterator[tuple[Any, str]],
+    cluster: "Cluster | None",
+    todo: Sequence[tuple[int, Question]],
     batch_size: int,
 ) -> Iterator[Answers]:
-    """Answers from one engine here, or from replicas in processes of their own."""
-    if num_gpus == 1:
+    """Answers from one engine here, or from replicas in processes of their own or on a cluster."""
+    sampling = settings.sampling
+    if cluster is None and num_gpus == 1:
         started = time.monotonic()
         engine = make_engine(settings)
         print(f"{settings.model}: engine started in {time.monotonic() - started:.0f} s", flush=True)
-        return sample(engine, prompts, batch_size)
+        return sample(engine, requests_of(todo, sampling), batch_size)
+    requests = requests_of(todo, sampling, PIECE)
+    likely = LIKELY_SHARE * sampling.max_tokens
+    if cluster is not None:
+        from passk.ray_replicas import RayReplicas  # loads Ray
+
+        return deal(RayReplicas(cluster, make_engine, settings, facts), requests, likely)
     tensor_parallel, replicas = _split(num_gpus, facts)
     settings = replace(settings, tensor_parallel=tensor_parallel)
     print(f"{settings.model}: {replicas} replicas on {tensor_parallel} GPUs each", flush=True)
-    return sample_on_replicas(make_engine, settings, replicas, prompts, batch_size)
+    return deal(Processes(make_engine, settings, replicas), requests, likely)
 
 
 def _split(num_gpus: int, facts: dict[str, Any]) -> tuple[int, int]:
@@ -236,78 +252,6 @@ def _split(num_gpus: int, facts: dict[str, Any]) -> tuple[int, int]:
         raise ValueError(f"--num_gpus {num_gpus}: this machine has {torch.cuda.device_count()}")
     memory = torch.cuda.get_device_properties(0).total_memory
     return split(num_gpus, facts["weight_bytes"], memory, facts["attention_heads"])
-
-
-def _grade_and_store(
-    answers: Iterator[Answers],
-    tasks: Sequence[Task],
-    stores: Sequence[SampleStore],
-    sampling: Sampling,
-    grader: Grader,
-    questions: int,
-) -> None:
-    """Grade beside the engine; what goes wrong there stops the run at the next answer."""
-    by_id = [{question.question_id: question for question in task.questions} for task in tasks]
-    progress = Progress(questions)
-    with ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grade") as threads, progress:
-        pending: dict[Future[int], Answers] = {}
-        for one in answers:
-            index, question_id = one.key
-            question = by_id[index][question_id]
-            pending[threads.submit(_grade_one, one, question, stores[index], sampling, grader)] = one
-            _collect(pending, progress)
-        while pending:
-            wait(pending, return_when=FIRST_COMPLETED)
-            _collect(pending, progress)
-
-
-def _collect(pending: dict[Future[int], Answers], progress: "Progress") -> None:
-    for future in [future for future in pending if future.done()]:
-        progress.stored(pending.pop(future), right=future.result())
-
-
-def _grade_one(answers: Answers, question: Question, store: SampleStore, sampling: Sampling, grader: Grader) -> int:
-    """Store one question's samples; returns how many are right."""
-    verdicts = grader.grade(question.data_source, question.truth, [one.text for one in answers.generations])
-    common = {
-        "prompt": render(sampling.prompt_template_type, question.text),
-        "question": question.text,
-        "question_id": question.question_id,
-    } | ({} if question.entry is None else {"entry": question.entry})
-    gold = gold_text(question.truth)
-    samples = [
-        common
-        | {"generation_id": number, "response": one.text, "answer": question.answer, "gold_answer": gold}
-        | fields_of(verdict, one.finish_reason)
-        | {"data_source": question.data_source, "tokens": one.tokens, "finish_reason": one.finish_reason}
-        | {"grader": grader.stamp}
-        for number, (one, verdict) in enumerate(zip(answers.generations, verdicts, strict=True))
-    ]
-    store.append(samples)
-    return sum(verdict.correct for verdict in verdicts)
-
-
-class Progress:
-    """The bar: questions stored, tokens a second, time left, pass@1 so far."""
-
-    def __init__(self, questions: int) -> None:
-        self._bar = tqdm(total=questions, desc="evaluating", unit="question")
-        self._started = time.monotonic()
-        self._tokens = self._right = self._samples = 0
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def stored(self, answers: Answers, right: int) -> None:
-        self._tokens += sum(one.tokens for one in answers.generations)
-        self._samples += len(answers.generations)
-        self._right += right
-        speed = self._tokens / (time.monotonic() - self._started)
-        self._bar.set_postfix_str(f"{speed:.0f} tokens/s, pass@1 {self._right / self._samples:.3f}", refresh=False)
-        self._bar.update()
 
 
 def _named_models(model_name: str | Sequence[str]) -> dict[str, str]:

@@ -1,12 +1,14 @@
-"""Three figures of the evaluation, each side by side in one run.
+"""Figures of the evaluation, each side by side in one run.
 
     python tests/bench/bench_evaluation.py engine [--model data/tiny/model --datasets data/tiny/test.parquet]
     python tests/bench/bench_evaluation.py sampler [--model data/smollm2-135m/model --top_p 0.95]
+    python tests/bench/bench_evaluation.py long [--seed 0]
     python tests/bench/bench_evaluation.py metrics [--questions 500 --samples 256] [--reference calculate_metrics.py]
 
 ``engine``: the same requests through bare ``LLM.generate`` and through the whole evaluation, after an engine has started and
 is warm, in turn; the ratio should be at most 1.15. ``sampler``: tokens a second of a model with a real vocabulary, with vLLM's
-sampler and cache blocks for the CPU and with this project's, in turn. ``metrics``: time and memory of ``calculate_metrics`` on
+sampler and cache blocks for the CPU and with this project's, in turn. ``long``: what long answers cost, without a model
+(long_answers.py says what it counts). ``metrics``: time and memory of ``calculate_metrics`` on
 a file of that size, and of the paper's own script where ``--reference`` says it lies (it wants 256 samples). Deliberately left
 out: the start of the engine, and quality.
 """
@@ -23,6 +25,7 @@ import time
 from pathlib import Path
 
 import fire
+import long_answers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SENTENCE = "We compute this step by step: \\frac{a}{b} and so on, therefore x = 3. "
@@ -36,8 +39,9 @@ def engine(
     rounds: int = 4,
 ) -> None:
     """Wall time of the evaluation over that of a bare generate."""
+    from passk.collect import Task
     from passk.engine import EngineSettings, VllmEngine
-    from passk.generate import Task, evaluate_model
+    from passk.generate import evaluate_model
     from passk.presets import Sampling
     from passk.questions import load_questions
     from rlvr.prompts import render
@@ -46,6 +50,7 @@ def engine(
     questions = load_questions(datasets, "test", 1)[:limit]
     warm = VllmEngine(EngineSettings(model, "float32", sampling, seed=0))
     prompts = [render("countdown", question.text) for question in questions]
+    warm.params.n = num_generation
     times: dict[str, list[float]] = {"bare": [], "evaluation": []}
     for number in range(rounds + 1):  # the first round warms up
         for kind in times if number % 2 else reversed(times):
@@ -97,7 +102,7 @@ def decode(model: str, template: str, sequences: int, tokens: int, top_p: float,
 
     ``plain``: with vLLM's own sampler and its own size of a cache block.
     """
-    from passk.engine import CPU_ARGUMENTS, EngineSettings, VllmEngine
+    from passk.engine import CPU_ARGUMENTS, EngineSettings, Request, VllmEngine
     from passk.presets import Sampling
     from rlvr.prompts import render
 
@@ -111,7 +116,8 @@ def decode(model: str, template: str, sequences: int, tokens: int, top_p: float,
     for questions in (1, sequences // 8):
         started = time.perf_counter()
         for key in range(questions):
-            engine.add(key, render(template, f"What is {key + 17} + {3 * key + 12} + {7 * key + 5}?"))
+            prompt = render(template, f"What is {key + 17} + {3 * key + 12} + {7 * key + 5}?")
+            engine.add(Request(key, prompt, sampling.num_generation))
         total, first_step = 0, 0.0
         while engine.unfinished:
             total += sum(one.tokens for answers in engine.step() for one in answers.generations)
@@ -169,4 +175,4 @@ def _write(path: Path, questions: int, samples: int) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire({"engine": engine, "sampler": sampler, "decode": decode, "metrics": metrics})
+    fire.Fire({"engine": engine, "sampler": sampler, "decode": decode, "long": long_answers.show, "metrics": metrics})

@@ -4,7 +4,6 @@ The run is GRPO's, with its KL loss and a weight on correct samples.
 """
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -45,11 +44,7 @@ def two_nodes(tmp_path) -> Iterator[TwoNodes]:
     try:
         yield nodes
     finally:
-        for driver in nodes.drivers:
-            driver.terminate()
-        for process in [*nodes.drivers, nodes.worker, nodes.head]:
-            nodes.end(process)
-        shutil.rmtree(nodes.ray_folder, ignore_errors=True)
+        nodes.close()
 
 
 def until(condition, run: subprocess.Popen, log: Path) -> None:

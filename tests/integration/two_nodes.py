@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,9 +26,10 @@ def free_ports(count: int) -> list[int]:
 
 
 class TwoNodes:
-    """Two nodes with one logical GPU each, started by scripts/ray_cluster with ports, files and a token of their own."""
+    """Two nodes with so many logical GPUs each, started by scripts/ray_cluster with ports, files and a token of their own."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, gpus: int = 1):
+        self.gpus = gpus
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         self.environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
@@ -40,7 +42,14 @@ class TwoNodes:
         self.drivers: list[subprocess.Popen] = []
 
     def start(self, role: str, address: str, agent: int, *options: str) -> subprocess.Popen:
-        command = [str(ROOT / "scripts" / "ray_cluster"), role, address, "--num-gpus=1", "--num-cpus=16", *options]
+        command = [
+            str(ROOT / "scripts" / "ray_cluster"),
+            role,
+            address,
+            f"--num-gpus={self.gpus}",
+            "--num-cpus=16",
+            *options,
+        ]
         command += [f"--dashboard-agent-listen-port={self.agents[agent]}", "--object-store-memory=200000000"]
         if role == "head":  # a socket's path is short; pytest's folders are not
             command += [f"--temp-dir={self.ray_folder}", "--include-dashboard=false"]
@@ -51,7 +60,8 @@ class TwoNodes:
         self.worker = self.start("worker", self.address, 1)
 
     def wait(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "rlvr.operate.cluster", "wait", "--nodes=2", "--gpus-per-node=1", *arguments]
+        command = [sys.executable, "-m", "rlvr.operate.cluster", "wait", "--nodes=2", *arguments]
+        command += [f"--gpus-per-node={self.gpus}"]
         environment = self.environment | {
             "RAY_ADDRESS": self.address,
             "RLVR_NODES": f"{socket.gethostname()},absent-node",
@@ -88,6 +98,14 @@ class TwoNodes:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     act(process)
         self.worker.wait()
+
+    def close(self) -> None:
+        """End every driver and both nodes."""
+        for driver in self.drivers:
+            driver.terminate()
+        for process in [*self.drivers, self.worker, self.head]:
+            self.end(process)
+        shutil.rmtree(self.ray_folder, ignore_errors=True)
 
     @staticmethod
     def end(process: subprocess.Popen | None) -> None:

@@ -2,48 +2,56 @@
 
 python -m tests.unit.passk.fake_engine DATASET.jsonl OUTPUT_DIR SAMPLES SECONDS_A_STEP [STEPS]
 
-After STEPS it does nothing more, until it is killed.
+After STEPS an engine does nothing more until it is killed, or OUTPUT_DIR/go is there. With RAY_ADDRESS set, the replicas are Ray
+actors.
 """
 
+import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-from passk.engine import Answers, Engine, EngineSettings, Generation
-from passk.generate import Task, evaluate_model
+from passk.collect import Task
+from passk.engine import Answers, Engine, EngineSettings, Generation, Request
+from passk.generate import _cluster, evaluate_model
 from passk.presets import Sampling
 from passk.questions import load_questions
 
-DELAY = 0.0
-STEPS: int | None = None
-
 
 class FakeEngine:
-    """Finishes two questions a step; answers with text that is awkward to store."""
+    """Finishes two requests a step; answers with text that is awkward to store, and its process."""
 
-    def __init__(self, settings: EngineSettings) -> None:
-        self.settings = settings
-        self.waiting: list = []
+    at_once, cache_tokens = 4, 4000
+
+    def __init__(
+        self, settings: EngineSettings, delay: float = 0.0, steps: int | None = None, go: Path | None = None
+    ) -> None:
+        self.settings, self.delay, self.most_steps, self.go = settings, delay, steps, go
+        self.waiting: list[Request] = []
         self.steps = 0
 
     @property
     def unfinished(self) -> int:
         return len(self.waiting)
 
-    def add(self, key, prompt: str) -> None:
-        self.waiting.append((key, prompt))
+    @property
+    def unfinished_samples(self) -> int:
+        return sum(request.samples for request in self.waiting)
+
+    def add(self, request: Request) -> None:
+        self.waiting.append(request)
 
     def step(self) -> list[Answers]:
         self.steps += 1
-        while STEPS is not None and self.steps > STEPS:
-            time.sleep(60)
-        time.sleep(DELAY)
+        while self.most_steps is not None and self.steps > self.most_steps and not (self.go and self.go.exists()):
+            time.sleep(0.05)
+        time.sleep(self.delay)
         finished, self.waiting = self.waiting[:2], self.waiting[2:]
-        n = self.settings.sampling.num_generation
-        text = "\\boxed{1+2}\n\u2028é" + "x" * 3000
+        text = f"\\boxed{{1+2}}\n\u2028é process {os.getpid()} " + "x" * 3000
         return [
-            Answers(key, tuple(Generation(f"{prompt}{g}{text}", 7, "stop") for g in range(n)))
-            for key, prompt in finished
+            Answers(one.key, tuple(Generation(f"{one.prompt}{g}{text}", 7, "stop") for g in range(one.samples)))
+            for one in finished
         ]
 
 
@@ -54,8 +62,8 @@ class DyingEngine(FakeEngine):
         sys.exit(3)
 
 
-def fake_engine(settings: EngineSettings) -> Engine:
-    return FakeEngine(settings)
+def fake_engine(settings: EngineSettings, **options) -> Engine:
+    return FakeEngine(settings, **options)
 
 
 def dying_engine(settings: EngineSettings) -> Engine:
@@ -80,6 +88,9 @@ def run(dataset: str, output_dir: Path, samples: int, make_engine=fake_engine, *
 
 
 if __name__ == "__main__":
-    DELAY = float(sys.argv[4])
-    STEPS = int(sys.argv[5]) if len(sys.argv) > 5 else None
-    run(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    from tests.unit.passk import fake_engine as here  # under a name that Ray's workers can import
+
+    output = Path(sys.argv[2])
+    steps = int(sys.argv[5]) if len(sys.argv) > 5 else None
+    engine = partial(here.fake_engine, delay=float(sys.argv[4]), steps=steps, go=output / "go")
+    run(sys.argv[1], output, int(sys.argv[3]), engine, cluster=_cluster(None))

@@ -16,9 +16,8 @@ from tests.unit.passk.fake_engine import FakeEngine, make_model
     ("gpu", "asked", "taken"),
     [(False, "auto", "float32"), (False, "bfloat16", "bfloat16"), (True, "auto", "auto"), (True, "float16", "float16")],
 )
-def test_a_cpu_computes_in_float32(monkeypatch, gpu, asked, taken):
-    monkeypatch.setattr(engine, "on_gpu", lambda: gpu)
-    assert precision(asked) == taken
+def test_a_cpu_computes_in_float32(gpu, asked, taken):
+    assert precision(asked, gpu) == taken
 
 
 def test_there_is_a_thread_for_each_core_that_may_be_used(monkeypatch):

@@ -1,20 +1,17 @@
-"""Presets, flags, data sets and models: what is read before an engine starts, and how GPUs are shared out."""
+"""Presets, flags, data sets and models: what is read before an engine starts."""
 
 import json
 
 import pytest
 
-from passk.engine import EngineSettings
+from passk import generate
 from passk.generate import _named_models, _tuple, evaluate
 from passk.models import ModelError, describe, resolve
 from passk.presets import PRESETS, Sampling, sampling_of
 from passk.questions import dataset_name, fingerprint, load_questions
-from passk.sampling import ReplicaDied, gpus_of, sample, sample_on_replicas, split
+from passk.sampling import ReplicaDied
 from tests.conftest import SHARED
-from tests.unit.passk.fake_engine import FakeEngine, dying_engine, fake_engine, make_model
-
-GIB = 2**30
-SETTINGS = EngineSettings("model", "auto", Sampling("countdown", 16, num_generation=2, temperature=1.0), seed=5)
+from tests.unit.passk.fake_engine import make_model
 
 
 def test_presets_are_the_papers():
@@ -101,6 +98,18 @@ def test_unknown_data_sources_are_refused_before_the_engine_starts(tmp_path):
         evaluate("model", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama")
 
 
+def test_when_no_replica_is_left_one_line_says_how_to_go_on(tmp_path, monkeypatch):
+    def dies(*_, **__):
+        raise ReplicaDied("no replica is left in the cluster")
+
+    (tmp_path / "a.jsonl").write_text('{"question": "q", "answer": "1"}\n')
+    monkeypatch.setattr(generate, "evaluate_model", dies)
+    with pytest.raises(
+        SystemExit, match="no replica is left in the cluster; what is stored stays, the same command goes"
+    ):
+        evaluate("m", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama", verifiers={"own/*": "math"})
+
+
 def test_models(tmp_path):
     folder = make_model(tmp_path / "model")
     assert resolve(str(folder)) == str(folder)
@@ -115,56 +124,3 @@ def test_models(tmp_path):
     make_model(tmp_path / "global_step_3" / "actor" / "huggingface")
     (tmp_path / "global_step_3" / "actor" / "fsdp_config.json").write_text("{}")
     assert resolve(str(tmp_path / "global_step_3")).endswith("global_step_3/actor/huggingface")
-
-
-@pytest.mark.parametrize(
-    "gpus, weights, memory, heads, expected",
-    [
-        (1, 15 * GIB, 80 * GIB, 28, (1, 1)),
-        (8, 15 * GIB, 80 * GIB, 28, (1, 8)),  # a 7B model on eight large cards: eight replicas
-        (8, 15 * GIB, 16 * GIB, 28, (2, 4)),
-        (8, 140 * GIB, 80 * GIB, 64, (4, 2)),
-        (6, 60 * GIB, 48 * GIB, 32, None),  # 3 does not divide the heads, 2 is too few
-        (2, 140 * GIB, 80 * GIB, 64, None),
-    ],
-)
-def test_gpus_are_split(gpus, weights, memory, heads, expected):
-    if expected is None:
-        with pytest.raises(ValueError, match="do not fit"):
-            split(gpus, weights, memory, heads)
-    else:
-        assert split(gpus, weights, memory, heads) == expected
-
-
-def test_replicas_get_their_own_gpus(monkeypatch):
-    pairs = EngineSettings("m", "auto", SETTINGS.sampling, 0, tensor_parallel=2)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert [gpus_of(rank, pairs) for rank in range(2)] == ["0,1", "2,3"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    assert [gpus_of(rank, pairs) for rank in range(2)] == ["4,5", "6,7"]
-
-
-REQUESTS = [((0, number), f"prompt {number} ") for number in range(25)]
-
-
-def test_one_engine_is_kept_full():
-    engine = FakeEngine(SETTINGS)
-    levels = []
-    found = []
-    for answers in sample(engine, iter(REQUESTS), in_flight=6):
-        levels.append(engine.unfinished)
-        found.append(answers.key)
-    assert sorted(found) == [key for key, _ in REQUESTS]
-    assert max(levels) == 4 and levels[:10].count(4) == 10  # two finished, two are added before the next step
-
-
-def test_replicas_answer_everything_once():
-    found = list(sample_on_replicas(fake_engine, SETTINGS, 2, iter(REQUESTS), in_flight=6))
-    assert sorted(answers.key for answers in found) == [key for key, _ in REQUESTS]
-    assert all(one.generations[1].text.startswith(f"prompt {one.key[1]} 1") for one in found)
-    assert len(list(sample_on_replicas(fake_engine, SETTINGS, 2, iter(REQUESTS[:1]), in_flight=6))) == 1
-
-
-def test_a_replica_that_dies_stops_the_run():
-    with pytest.raises(ReplicaDied, match="exit code 3"):
-        list(sample_on_replicas(dying_engine, SETTINGS, 2, iter(REQUESTS), in_flight=6))

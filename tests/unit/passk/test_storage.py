@@ -3,21 +3,20 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from passk.manifest import SettingsDiffer
 from passk.storage import SampleStore, StoreError, read_lines
 from passk.tally import tally
+from tests.bench.kill_storm import Lost, Storm
 from tests.conftest import ROOT
 from tests.unit.passk.fake_engine import run
 from tests.unit.passk.files import complete, write
 
-QUESTIONS, SAMPLES, KILLS = 120, 16, 20
+QUESTIONS, SAMPLES, KILLS = 120, 16, 40
 
 
 @pytest.fixture
@@ -37,38 +36,29 @@ def ids(path) -> list[tuple[int, int]]:
 EVERYTHING = [(q, g) for q in range(QUESTIONS) for g in range(SAMPLES)]
 
 
-def test_twenty_kills_at_random_moments_lose_nothing(dataset, tmp_path):
-    output = tmp_path / "out"
-    command = [sys.executable, "-m", "tests.unit.passk.fake_engine", dataset, str(output), str(SAMPLES), "0.02"]
-    # Two steps a start, then it waits for its end: however late a kill comes, something is left for the next one.
-    killed = [*command, "2"]
-    moments = random.Random(0)
-    kills, written = 0, [0]
-    while kills < KILLS:
-        process = subprocess.Popen(killed, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seen = written[-1]
-        deadline = time.monotonic() + 300
-        while process.poll() is None and size(output) <= seen and time.monotonic() < deadline:
-            time.sleep(0.005)  # until it has started to write
-        time.sleep(moments.uniform(0, 0.025))
-        process.send_signal(signal.SIGKILL)
-        if process.wait() == 0:
-            break
-        kills += 1
-        written.append(size(output))
-    assert kills == KILLS, "the run was over before it could be killed often enough"
-    assert len(set(written)) > KILLS / 2  # the kills fell on different states of the file
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    path = output / "out.jsonl"
-    assert sorted(ids(path)) == EVERYTHING
-    assert tally(path).problems == []
-    starts = json.loads((output / "out.manifest.json").read_text())["starts"]
-    assert len({start["engine_seed"] for start in starts if start["questions_before"]}) > 1
+def test_kills_at_random_moments_lose_nothing():
+    storm = [sys.executable, "tests/bench/kill_storm.py", "stand-in", f"--kills={KILLS}"]
+    said = subprocess.run(storm, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert f"{KILLS} kills in " in said and "nothing lost, nothing twice" in said
 
 
-def size(output) -> int:
-    path = output / "out.jsonl"
-    return path.stat().st_size if path.exists() else 0
+def test_the_storm_notices_what_is_lost(dataset, tmp_path):
+    run(dataset, tmp_path, SAMPLES)
+    path = tmp_path / "out.jsonl"
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    storm = Storm(lambda folder: None, QUESTIONS, SAMPLES, 0, tmp_path)
+    storm.verify(tmp_path)
+    complete = storm.still_there(tmp_path, b"")
+    assert complete == whole and storm.at == [1.0]
+    for wrong in (lines[:-1], [*lines, lines[0]], [*lines[:-1], lines[0]], lines[SAMPLES:]):
+        path.write_bytes(b"".join(wrong))
+        with pytest.raises(Lost):
+            storm.verify(tmp_path)
+    path.write_bytes(b"".join(lines[: SAMPLES * 2 + 1]))
+    with pytest.raises(Lost, match="are not what they were"):
+        storm.still_there(tmp_path, complete)
+    assert storm.still_there(tmp_path, b"") == b"".join(lines[: SAMPLES * 2]) and storm.cut == 1
 
 
 def test_every_cut_of_the_file_is_mended(dataset, tmp_path):
