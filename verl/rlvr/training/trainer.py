@@ -4,6 +4,7 @@
 - mini-batches are sized to what was kept (:mod:`rlvr.training.mini_batches`);
 - a step with one update needs no old log-probs (:mod:`rlvr.training.old_log_probs`);
 - training workers fetch only the tensors of a batch (:mod:`rlvr.training.fields`);
+- log-probs, advantages and metrics are computed without padding (:mod:`rlvr.training.flat`);
 - advantages that the sampler stored are spread over the tokens (:mod:`rlvr.training.advantage`);
 - ``algorithm.positive_learning_weight`` weighs the loss of correct samples (:mod:`rlvr.training.learning_weight`);
 - validation reports unbiased pass@k and the mean token entropy (:mod:`rlvr.training.validation`);
@@ -35,6 +36,7 @@ from rlvr.methods.selection import ESTIMATOR
 from rlvr.sample_files import remove_after
 from rlvr.training import (
     balance,  # noqa: F401  (balances on plain numbers from here on)
+    flat,
     simko,
 )
 from rlvr.training.advantage import stored_advantages
@@ -165,18 +167,26 @@ class DecomposedTrainer(PPOTrainerSync):
         return batch_multiple(self.mini_batches, dp_size)
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        if needs_old_log_probs(self.config, self.mini_batches):
+        if not needs_old_log_probs(self.config, self.mini_batches):
+            return put_marks(batch)
+        if not flat.applies(self.config):
             return super()._compute_old_log_prob(batch, metrics)
-        return put_marks(batch)
+        rollout = self.config.actor_rollout_ref.rollout
+        batch.extra_info.update(calculate_entropy=True, compute_loss=False, temperature=rollout.temperature)
+        self.actor_rollout_wg.compute_log_prob(batch)
+        return flat.store_old_log_probs(batch, metrics, with_rollout=rollout.calculate_log_probs)
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        if self.config.algorithm.adv_estimator == ESTIMATOR:
+        if flat.applies(self.config):
+            batch = flat.store_advantages(batch, self.config)
+        elif self.config.algorithm.adv_estimator == ESTIMATOR:
             with stored_advantages(batch):
                 batch = super()._compute_advantage(batch, metrics)
         else:
             batch = super()._compute_advantage(batch, metrics)
-            if self.config.algorithm.positive_learning_weight is not None:
-                batch = weigh_correct_samples(batch, float(self.config.algorithm.positive_learning_weight))
+        weight = self.config.algorithm.positive_learning_weight
+        if self.config.algorithm.adv_estimator != ESTIMATOR and weight is not None:
+            batch = weigh_correct_samples(batch, float(weight))
         self.recorder.read()  # while the workers update
         return batch
 
@@ -206,10 +216,13 @@ class DecomposedTrainer(PPOTrainerSync):
     def _compute_metrics(
         self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
     ) -> None:
-        if not self.step_is_skipped:
+        metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
+        if not self.step_is_skipped and flat.applies(self.config):
+            metrics.update(flat.step_metrics(batch, timing_raw, self._get_n_gpus_for_throughput()))
+            metrics.update(flat.staleness(batch.tags, global_steps))
+        elif not self.step_is_skipped:
             super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
         else:  # there are no advantages or log-probs to report on
-            metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
             metrics.update({f"timing_s/{phase}": seconds for phase, seconds in timing_raw.items()})
         with marked_timer("samples", timing_raw):
             self.recorder.finish(global_steps)  # before upstream clears the step's rows

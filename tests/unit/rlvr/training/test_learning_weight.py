@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-from rlvr.training import advantage, learning_weight
+from rlvr.training import advantage, flat, learning_weight
 from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.trainer import DecomposedTrainer
 
@@ -57,6 +57,7 @@ def test_workers_fetch_the_weights(monkeypatch):
     """They fetch the fields that the batch names: one that was named before the weights were put would leave them out."""
     queue(monkeypatch)
     monkeypatch.setattr(PPOTrainer, "_compute_advantage", lambda self, batch, metrics: batch)
+    monkeypatch.setattr(flat, "applies", lambda config: False)
     trainer = DecomposedTrainer.__new__(DecomposedTrainer)
     trainer.config = OmegaConf.create({"algorithm": {"adv_estimator": "grpo", "positive_learning_weight": 0.3}})
     trainer.recorder = SimpleNamespace(read=lambda: None)

@@ -1,0 +1,45 @@
+"""Without padding as with it: every figure against upstream's trainer on the same batch."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from rlvr.training import flat
+from tests.unit.rlvr.training.one_batch import CONFIG, Queue, step
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=12), st.integers(0, 99), st.integers(0, 1))
+@settings(max_examples=12, deadline=None)
+@pytest.mark.parametrize("estimator", ["psr_nsr", "grpo"])
+def test_every_metric_and_field_is_upstreams(estimator, lengths, seed, padding):
+    ours_in, theirs_in = Queue(lengths, seed, padding), Queue(lengths, seed, padding)
+    ours, theirs = step(estimator, ours_in, padded=False), step(estimator, theirs_in, padded=True)
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert float(ours[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-5, nan_ok=True), name
+    for name in ("old_log_probs", "entropy", "advantages", "returns"):
+        torch.testing.assert_close(ours_in.fields[name].values(), theirs_in.fields[name].values())
+        assert torch.equal(ours_in.fields[name].offsets(), theirs_in.fields[name].offsets())
+
+
+def test_what_works_on_no_row_needs_no_padding():
+    assert flat.applies(OmegaConf.create(CONFIG))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "algorithm.adv_estimator=gae",
+        "algorithm.adv_estimator=a_method_of_your_own",
+        "algorithm.use_kl_in_reward=true",
+        "algorithm.rollout_correction.bypass_mode=true",
+        "algorithm.rollout_correction.rollout_is=token",
+        "critic.enable=true",
+        "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean",
+        "actor_rollout_ref.rollout.moe_load_balance_metrics_interval=1",
+    ],
+)
+def test_what_works_on_rows_keeps_upstreams_way(change):
+    assert not flat.applies(OmegaConf.merge(CONFIG, OmegaConf.from_dotlist([change])))

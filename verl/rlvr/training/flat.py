@@ -1,0 +1,211 @@
+"""A step's log-probs, advantages and metrics without padding (:mod:`rlvr.training.trainer` calls it where :func:`applies`).
+
+Upstream's trainer pads every response to the longest of the batch. With 8,192 responses of up to 31,744 tokens a float field
+then takes 1 GB and an integer one 2, nine tenths of it padding, and about ten of them exist at once. Here all responses lie one
+after the other in one row (1, tokens), which upstream's own functions take; what they compute of each sequence is computed here,
+from sums over sequences. Names and values are upstream's (tests/unit/rlvr/training/test_flat.py compares them). Deliberately left
+out, because it works on rows: a critic, a KL term in the reward, corrections by rollout log-probs, means over sequences.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig, OmegaConf
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from verl.protocol import DataProto
+from verl.trainer.ppo.core_algos import agg_loss
+from verl.trainer.ppo.metric_utils import compute_data_metrics, compute_throughout_metrics, compute_timing_metrics
+from verl.trainer.ppo.rollout_corr_helper import SAFETY_BOUND, compute_offpolicy_metrics
+from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
+from verl.utils.debug.metrics import calculate_debug_metrics
+
+from rlvr.methods.selection import ESTIMATOR
+from rlvr.training.advantage import ADVANTAGE, read
+
+
+def applies(config: DictConfig) -> bool:
+    """Whether nothing in a step works on rows of tokens."""
+    correction = config.algorithm.get("rollout_correction") or {}
+    # Experts and speculative decoding have metrics of their own.
+    others = ("rollout.moe_load_balance_metrics_interval", "model.mtp.enable_rollout")
+    return (
+        config.algorithm.adv_estimator in (ESTIMATOR, "grpo")
+        and not config.critic.enable
+        and not config.algorithm.use_kl_in_reward
+        and config.actor_rollout_ref.actor.loss_agg_mode == "token-mean"
+        and not any(OmegaConf.select(config.actor_rollout_ref, name) for name in others)
+        and not any(correction.get(name) for name in ("bypass_mode", "rollout_is", "rollout_rs"))
+    )
+
+
+# ---- log-probs
+
+
+def store_old_log_probs(batch: KVBatchMeta, metrics: dict[str, float], with_rollout: bool) -> KVBatchMeta:
+    """From the workers' ``log_probs`` and ``entropy`` to those of the responses; go on with the batch that is returned.
+
+    Args:
+        metrics: gets ``actor/entropy`` and, ``with_rollout``, how far vLLM's log-probs are from the actor's.
+    """
+    fields = ["entropy", "log_probs", "response_mask"] + ["rollout_log_probs"] * with_rollout
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    mask = data["response_mask"]
+    old_log_probs = of_responses(data["log_probs"], mask)
+    entropy = of_responses(data["entropy"], mask)
+    batch = tq.kv_batch_put(
+        keys=batch.keys,
+        partition_id=batch.partition_id,
+        fields=TensorDict({"old_log_probs": old_log_probs, "entropy": entropy}, batch_size=len(batch)),
+    )
+    metrics["actor/entropy"] = agg_loss(row(entropy), row(mask), "token-mean").item()
+    if with_rollout:
+        rows = {"old_log_probs": row(old_log_probs), "response_mask": row(mask), "responses": row(mask)}
+        rows["rollout_log_probs"] = row(data["rollout_log_probs"])
+        metrics.update(calculate_debug_metrics(SimpleNamespace(batch=rows)))
+        metrics.update(off_policy_metrics(old_log_probs, data["rollout_log_probs"], mask))
+    return batch
+
+
+def of_responses(field: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
+    """What predicts the responses: jagged (samples, prompt + response) to jagged (samples, response)."""
+    lengths, offsets = response_mask.offsets().diff(), response_mask.offsets()
+    starts = field.offsets()[1:] - 1 - lengths  # the state before a token predicts it
+    positions = torch.arange(int(offsets[-1])) + (starts - offsets[:-1]).repeat_interleave(lengths)
+    return torch.nested.nested_tensor_from_jagged(field.values()[positions], offsets)
+
+
+def off_policy_metrics(old: torch.Tensor, rollout: torch.Tensor, mask: torch.Tensor) -> dict[str, float]:
+    """``rollout_corr/…`` as upstream's; all arguments jagged (samples, response)."""
+    metrics = compute_offpolicy_metrics(row(old), row(rollout), row(mask))
+    counts = sums(mask) + 1e-8
+    means_old, means_rollout = sums(old, mask) / counts, sums(rollout, mask) / counts
+    difference = means_rollout - means_old
+    ratio_sums = ((means_old - means_rollout) * counts).clamp(-SAFETY_BOUND, SAFETY_BOUND)
+    metrics |= {
+        "training_ppl": (-means_old).exp().mean().item(),
+        "training_log_ppl": (-means_old).mean().item(),
+        "rollout_ppl": (-means_rollout).exp().mean().item(),
+        "rollout_log_ppl": (-means_rollout).mean().item(),
+        "log_ppl_diff": difference.mean().item(),
+        "log_ppl_abs_diff": difference.abs().mean().item(),
+        "log_ppl_diff_max": difference.max().item(),
+        "log_ppl_diff_min": difference.min().item(),
+        "ppl_ratio": difference.exp().mean().item(),
+        "chi2_seq": (2 * ratio_sums).exp().mean().item() - 1,
+    }
+    return {f"rollout_corr/{name}": value for name, value in metrics.items()}
+
+
+# ---- advantages
+
+
+def store_advantages(batch: KVBatchMeta, config: DictConfig) -> KVBatchMeta:
+    """``advantages`` and ``returns`` of every token; go on with the batch that is returned."""
+    fields = ["uid", "response_mask", "rm_scores"]
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    mask = data["response_mask"]
+    if config.algorithm.adv_estimator == ESTIMATOR:
+        advantages = spread(read(batch, ADVANTAGE), mask)
+        returns = to_go(data["rm_scores"], mask)
+    else:
+        advantages = returns = spread(grpo(batch.keys, data.pop("uid").tolist(), sums(data["rm_scores"]), config), mask)
+    put = TensorDict({"advantages": advantages, "returns": returns}, batch_size=len(batch))
+    return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
+
+
+def grpo(keys: list[str], question_ids: list[str], rewards: torch.Tensor, config: DictConfig) -> torch.Tensor:
+    """(samples,) upstream's advantages of rewards (samples,), each a response of one token."""
+    column = rewards.float().unsqueeze(-1)
+    data = DataProto.from_dict({"token_level_rewards": column, "response_mask": torch.ones_like(column)})
+    data.non_tensor_batch["uid"] = np.array([str(one) for one in question_ids], dtype=object)
+    settings = {"config": config.algorithm, "norm_adv_by_std_in_grpo": config.algorithm.norm_adv_by_std_in_grpo}
+    return compute_advantage_for_multi_trajectories(data, batch_keys=keys, adv_estimator="grpo", **settings).batch[
+        "advantages"
+    ][:, 0]
+
+
+def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """``values`` (samples,) on every token of jagged ``mask`` (samples, response) that counts."""
+    tokens = values.float().repeat_interleave(mask.offsets().diff()) * mask.values()
+    return torch.nested.nested_tensor_from_jagged(tokens, mask.offsets())
+
+
+def to_go(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Rewards from each token on (γ = 1); all jagged (samples, response)."""
+    offsets = rewards.offsets()
+    until = torch.cat([torch.zeros(1, dtype=torch.float64), rewards.values().double().cumsum(0)])
+    left = until[offsets[1:]].repeat_interleave(offsets.diff()) - until[:-1]
+    return torch.nested.nested_tensor_from_jagged(left.float() * mask.values(), offsets)
+
+
+# ---- metrics
+
+
+def step_metrics(batch: KVBatchMeta, timing_raw: dict[str, float], n_gpus: int) -> dict[str, float]:
+    """Of a step whose advantages are stored, as upstream's; lengths are read from the tags, and no response is fetched."""
+    real = [tag for tag in batch.tags if not tag.get("is_padding", False)]
+    keys = [key for key, tag in zip(batch.keys, batch.tags) if not tag.get("is_padding", False)]
+    fields = ["response_mask", "advantages", "returns", "rm_scores", "num_turns"]
+    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+    lengths = {name: numbers(real, name) for name in ("prompt_len", "response_len")}
+    rewards = sums(data["rm_scores"]).float()
+    columns = {
+        "token_level_scores": rewards.unsqueeze(-1),
+        "token_level_rewards": rewards.unsqueeze(-1),
+        **{name: row(data[name]) for name in ("advantages", "returns", "response_mask")},
+        # Only their width is read: the longest of the batch, padding rows too.
+        "prompts": torch.empty(0, int(numbers(batch.tags, "prompt_len").max())),
+        "responses": torch.empty(0, int(numbers(batch.tags, "response_len").max())),
+        "prompt_length": lengths["prompt_len"],
+        "response_length": lengths["response_len"],
+    }
+    turns = np.array(data.pop("num_turns").tolist(), dtype=np.int32)
+    metrics = compute_data_metrics(SimpleNamespace(batch=columns, non_tensor_batch={"__num_turns__": turns}), False)
+    whole = {f"{part}_length": numbers(batch.tags, f"{part}_len") for part in ("prompt", "response")}
+    tokens = [tag["prompt_len"] + tag["response_len"] for tag in batch.tags]
+    everything = SimpleNamespace(batch=whole, meta_info={"global_token_num": tokens})
+    metrics |= compute_timing_metrics(everything, timing_raw)
+    metrics |= compute_throughout_metrics(everything, timing_raw, n_gpus)
+    metrics |= over_samples("training/num_turns", turns)
+    return metrics
+
+
+def staleness(tags: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
+    """How many versions of the weights a sample was made with, and how far they lie behind; of rows that are no padding."""
+    real = [tag for tag in tags if not tag.get("is_padding", False)]
+    first, last = (np.array([tag[f"{name}_global_steps"] for tag in real], dtype=int) for name in ("min", "max"))
+    metrics = over_samples("training/off_policy/trajectory_spans", last - first + 1)
+    metrics |= over_samples("training/off_policy/trajectory_staleness", step - 1 - last)
+    return metrics | over_samples("training/off_policy/trajectory_staleness_worst", step - 1 - first)
+
+
+def over_samples(name: str, values: np.ndarray) -> dict[str, float]:
+    return {f"{name}/mean": values.mean(), f"{name}/max": values.max(), f"{name}/min": values.min()}
+
+
+def numbers(tags: Sequence[Mapping[str, Any]], name: str) -> torch.Tensor:
+    """(samples,) float32 of a tag."""
+    return torch.tensor([tag[name] for tag in tags], dtype=torch.float32)
+
+
+# ---- one row, and sums over sequences
+
+
+def row(field: torch.Tensor) -> torch.Tensor:
+    """Jagged (samples, tokens) as (1, all tokens); nothing is copied."""
+    return field.values().unsqueeze(0)
+
+
+def sums(field: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """(samples,) float64 of a jagged field (samples, tokens), of the tokens that count."""
+    values = field.values().double()
+    if mask is not None:
+        values = values * mask.values()
+    offsets = field.offsets()
+    until = torch.cat([torch.zeros(1, dtype=torch.float64), values.cumsum(0)])
+    return until[offsets[1:]] - until[offsets[:-1]]
