@@ -1,17 +1,19 @@
 """The arithmetic of the trainer's mini-batches; what it does on an engine is tested in tests/integration."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from rlvr.training.checkpoints import Resume
-from rlvr.training.fields import tensor_fields
+from rlvr.training.fields import send_tensors_only, tensor_fields
 from rlvr.training.mini_batches import mini_batches
 from rlvr.training.old_log_probs import needs_old_log_probs
 from rlvr.training.trainer import DecomposedTrainer
@@ -56,6 +58,24 @@ def test_a_critic_needs_whole_mini_batches():
 def test_workers_get_the_tensors_of_a_batch_and_nothing_else():
     schema = {"input_ids": {"is_non_tensor": False}, "extra_fields": {"is_non_tensor": True}}
     assert tensor_fields(schema) == ["input_ids"]
+
+
+def test_workers_fetch_what_they_read(monkeypatch):
+    """The schema comes from one row of each kind: padding rows have fields that samples lack."""
+    fields = ["input_ids", "loss_mask", "rm_scores", "advantages", "returns", "a field of your own", "extra_fields"]
+    asked = []
+
+    def schema(batch):
+        asked.append(batch.keys)
+        return SimpleNamespace(field_schema={name: {"is_non_tensor": name == "extra_fields"} for name in fields})
+
+    monkeypatch.setattr("rlvr.training.fields.kv_batch_meta2batch_meta", schema)
+    group = SimpleNamespace(compute_log_prob=lambda batch: batch.fields, update_actor=lambda batch: batch.fields)
+    send_tensors_only(group)
+    batch = KVBatchMeta(list("abcd"), [{}, {}, {"is_padding": True}, {}], "train")
+    assert group.compute_log_prob(batch) == ["input_ids", "loss_mask", "a field of your own"]
+    assert group.update_actor(batch) == ["input_ids", "loss_mask", "advantages", "a field of your own"]
+    assert asked == [["d", "c"], ["d", "c"]]
 
 
 @given(st.lists(st.integers(1, 4096), min_size=1, max_size=32), st.sampled_from([1, 2, 4]))
