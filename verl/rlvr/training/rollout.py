@@ -33,6 +33,7 @@ from rlvr.heap import freeze_heap
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
 
+ATTEMPTS = 2  # of a request: an engine or a grader that failed once need not cost the step its prompts
 SAMPLES_PER_REQUEST = 64  # enough to make the cost of a call small, few enough that grading overlaps generation
 
 
@@ -104,19 +105,28 @@ class BatchedRolloutWorker(AgentLoopWorker):
 
     async def _run(self, prompts: list[dict], n: int, settings: dict[str, Any], validate: bool) -> None:
         partition = "val" if validate else "train"
-        try:
-            fields, tags = await self._generate_and_grade(prompts, n, settings)
-            keys = [f"{row['uid']}_{row['session_id']}_0" for row in fields]
-            await tq.async_kv_batch_put(
-                keys=keys, fields=list_of_dict_to_tensordict(wrap_once(fields)), tags=tags, partition_id=partition
-            )
-            status = "finished"
-        # As upstream: whatever went wrong is logged, the groups are marked as failed, and the replay buffer decides.
-        except Exception:
-            logger.exception("rollout of %d prompts failed", len(prompts))
-            status = "failure"
+        status = "failure"
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._generate_grade_and_store(prompts, n, settings, partition, attempt)
+                status = "finished"
+                break
+            # Whatever went wrong is logged; as upstream, the groups are then marked as failed, and the replay buffer decides.
+            except Exception:
+                names = ", ".join(map(name_of, prompts))
+                logger.exception("attempt %d of %d failed to sample %s", attempt, ATTEMPTS, names)
         uids = [prompt["uid"] for prompt in prompts]
         await tq.async_kv_batch_put(keys=uids, tags=[{"status": status} for _ in uids], partition_id=partition)
+
+    async def _generate_grade_and_store(
+        self, prompts: list[dict], n: int, settings: dict[str, Any], partition: str, attempt: int
+    ) -> None:
+        fields, tags = await self._generate_and_grade(prompts, n, settings)
+        keys = [f"{row['uid']}_{row['session_id']}_0" for row in fields]
+        tags = [tag | {"attempt": attempt} for tag in tags]
+        await tq.async_kv_batch_put(
+            keys=keys, fields=list_of_dict_to_tensordict(wrap_once(fields)), tags=tags, partition_id=partition
+        )
 
     async def _generate_and_grade(
         self, prompts: list[dict], n: int, settings: dict[str, Any]
@@ -206,6 +216,11 @@ class BatchedRolloutWorker(AgentLoopWorker):
         if isinstance(result, Mapping):
             return float(result["score"]), dict(result)
         return float(result), {"acc": float(result)}
+
+
+def name_of(prompt: Mapping[str, Any]) -> str:
+    """Data source and number of a prompt, as the data set has them."""
+    return f"{prompt.get('data_source')} {(prompt.get('extra_info') or {}).get('index', '?')}"
 
 
 def wrap_once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

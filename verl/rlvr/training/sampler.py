@@ -7,6 +7,7 @@ nothing more. It also polls often: upstream's 2 s are longer than a whole step o
 
 import logging
 import math
+import time
 from typing import Any
 
 import torch
@@ -28,7 +29,11 @@ from rlvr.training.samples import Samples, grader_failures, read_samples
 logger = logging.getLogger(f"verl.{__name__}")
 
 POLL_INTERVAL_SECONDS = 0.02
+LONGEST_POLL_INTERVAL_SECONDS = 2.0  # upstream's
+SHARE_OF_POLLING = 0.1  # a look lists every sample; TransferQueue's one controller serves nobody else meanwhile
 SKIP = "nothing_to_learn_from"
+# Questions that failed and are replaced in a step: a share of it, but as many as one request of the rollout workers holds at least.
+MOST_REFILLED, REQUEST = 1 / 16, 64
 
 
 class SelectingReplayBuffer(ReplayBuffer):
@@ -48,6 +53,7 @@ class SelectingReplayBuffer(ReplayBuffer):
         self.stop_tokens: frozenset[int] = frozenset()
         self.recorder: Recorder | None = None
         self.validation_log_probs: list[torch.Tensor] = []
+        self.refilled, self.most_refilled = 0, 0
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict]:
         """As upstream's; on the training partition the batch holds only kept samples, their advantages beside them.
@@ -115,6 +121,30 @@ class SelectingReplayBuffer(ReplayBuffer):
     def _read(self, batch: KVBatchMeta, *, verifiable: bool = True) -> Samples:
         return read_samples(batch, self.sampler_kwargs.max_response_length, self.stop_tokens, verifiable=verifiable)
 
+    def _sync_metadata_from_transfer_queue(self) -> None:
+        """As upstream's; the next look waits so long that looking takes no more than its share of the time."""
+        started = time.monotonic()
+        super()._sync_metadata_from_transfer_queue()
+        self.poll_interval = poll_interval(time.monotonic() - started)
+
+    def _terminal_eviction_reasons(self, global_steps: int, partition_id: str) -> Any:
+        """As upstream's, which samples another question in place of each that failed, for as long as questions fail.
+
+        Raises:
+            RuntimeError: once more failed in a step than :data:`MOST_REFILLED`.
+        """
+        reasons = super()._terminal_eviction_reasons(global_steps, partition_id)
+        failed = len(reasons[2])
+        self.refilled += failed
+        if self.refilled > self.most_refilled:
+            raise RuntimeError(
+                f"step {global_steps}: the rollouts of {self.refilled} questions failed, more than {self.most_refilled}, "
+                "which are sampled again (trainer.v1.sampler.sync_refill_failed_groups): the rollout workers' log says why"
+            )
+        if failed:
+            logger.warning("step %d: the rollouts of %d questions failed, others are asked", global_steps, failed)
+        return reasons
+
     def _select(self, samples: Samples, step: int) -> Selection:
         settings = self.sampler_kwargs
         return select(
@@ -139,6 +169,7 @@ class SelectingReplayBuffer(ReplayBuffer):
         ``max_num_gen_batches`` × ``batch_size`` were asked; then the step goes on with what it has.
         """
         settings, metrics = self.sampler_kwargs, {}
+        self.refilled, self.most_refilled = 0, max(REQUEST, int(batch_size * MOST_REFILLED))
 
         def ask(questions: int) -> Samples:
             batch, said = super(SelectingReplayBuffer, self).sample(
@@ -148,6 +179,13 @@ class SelectingReplayBuffer(ReplayBuffer):
             return self._read(batch)
 
         samples = ask(batch_size)
+        metrics["rlvr/failed_questions"] = batch_size - questions_of(samples)
+        if metrics["rlvr/failed_questions"]:
+            logger.warning(
+                "step %d: the rollouts of %d of %d questions failed, the step goes on without them "
+                "(trainer.v1.sampler.sync_refill_failed_groups=true asks others)",
+                global_steps, metrics["rlvr/failed_questions"], batch_size,
+            )  # fmt: skip
         if not settings.filter_groups.enable:
             return samples, samples.where(torch.zeros(len(samples.keys))), metrics
 
@@ -192,6 +230,12 @@ class SelectingReplayBuffer(ReplayBuffer):
         return -tokens.mean().item() if tokens.numel() else None
 
 
+def poll_interval(look_s: float) -> float:
+    """Seconds to wait after a look into TransferQueue that took ``look_s``."""
+    wait = look_s * (1 / SHARE_OF_POLLING - 1)
+    return min(max(POLL_INTERVAL_SECONDS, wait), LONGEST_POLL_INTERVAL_SECONDS)
+
+
 def measure(samples: Samples, kept: torch.Tensor, selection: Selection, left_out: Samples) -> dict[str, float]:
     """Metrics of a step, over all samples that were generated: kept ones are of another length, and of other accuracy."""
     nothing = torch.zeros(len(left_out.keys), dtype=torch.bool)
@@ -199,6 +243,7 @@ def measure(samples: Samples, kept: torch.Tensor, selection: Selection, left_out
     kept, effective = torch.cat([kept, nothing]), torch.cat([selection.effective, nothing])
     samples = samples + left_out
     metrics = sample_metrics(samples.question_ids, samples.correct, kept.tolist(), effective.tolist(), samples.kinds)
+    metrics["rlvr/retried_samples"] = sum(tag.get("attempt", 1) > 1 for tag in samples.tags)
     metrics |= lengths([tag["response_len"] for tag in samples.tags], samples.correct)
     return metrics | pushed | grader_failures(samples.said)
 

@@ -11,6 +11,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from vllm.logprobs import FlatLogprobs
 from vllm.outputs import CompletionOutput
 
+from rlvr.training import rollout
 from rlvr.training.rollout import BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
 from rlvr.training.vllm_server import BatchedVLLMServer, generation
 
@@ -153,3 +154,31 @@ def test_what_samples_share_is_wrapped_once_and_read_back_as_it_was():
     for name in ("raw_prompt", "uid", "session_id", "extra"):
         assert list(stored[name]) == list(plain[name])
     assert all(torch.equal(a, b) for a, b in zip(stored["responses"].unbind(), plain["responses"].unbind()))
+
+
+@pytest.mark.parametrize(
+    ("failures", "status", "stored"), [(0, "finished", [1, 1]), (1, "finished", [2, 2]), (2, "failure", [])]
+)
+def test_a_request_that_failed_is_made_once_more(monkeypatch, failures, status, stored):
+    """The tags say which attempt brought a sample; prompts that failed twice are named and marked."""
+    attempts, put, said = [], [], []
+
+    async def generate(prompts, n, settings):
+        attempts.append(prompts)
+        if len(attempts) <= failures:
+            raise RuntimeError("the engine is gone")
+        return [{"uid": "a", "session_id": i} for i in range(n)], [{"status": "success"} for _ in range(n)]
+
+    async def store(keys, tags, partition_id, fields=None):
+        put.append((keys, tags))
+
+    monkeypatch.setattr(rollout, "tq", SimpleNamespace(async_kv_batch_put=store))
+    monkeypatch.setattr(rollout.logger, "exception", lambda text, *values: said.append(text % values))
+    worker = BatchedRolloutWorker.__new__(BatchedRolloutWorker)
+    worker._generate_and_grade = generate
+    prompt = {"uid": "a", "data_source": "math", "extra_info": {"index": 7}}
+    asyncio.run(worker._run([prompt], 2, {}, validate=False))
+    *samples, (uids, tags) = put
+    assert (uids, tags) == (["a"], [{"status": status}])
+    assert [tag["attempt"] for _, tags in samples for tag in tags] == stored
+    assert said == [f"attempt {attempt} of 2 failed to sample math 7" for attempt in range(1, failures + 1)]

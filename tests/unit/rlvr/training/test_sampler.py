@@ -132,3 +132,48 @@ def test_tokens_that_end_a_response():
     assert stop_tokens(tokenizer, SimpleNamespace(eos_token_id=7)) == {5, 7}
     assert stop_tokens(tokenizer, SimpleNamespace(eos_token_id=[5, 8])) == {5, 8}
     assert stop_tokens(SimpleNamespace(eos_token_id=None), SimpleNamespace(eos_token_id=None)) == frozenset()
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    """Warnings of the sampler, whose logger verl shields."""
+    lines: list[str] = []
+    monkeypatch.setattr(sampler.logger, "warning", lambda text, *values: lines.append(text % values))
+    return lines
+
+
+def test_questions_that_failed_are_counted_and_said(make, said):
+    buffer = make(("a", [1, 0]), ("b", []), ("c", [0, 1]))
+    _, metrics = buffer.sample(1, "train", 3)
+    assert metrics["rlvr/failed_questions"] == 1 and metrics["rlvr/questions"] == 2
+    assert "the rollouts of 1 of 3 questions failed" in said[0]
+
+
+def refilling(monkeypatch, failing: list[set[str]]):
+    """What upstream asks for where these questions fail, look after look."""
+    buffer = SelectingReplayBuffer.__new__(SelectingReplayBuffer)
+    buffer.refilled, buffer.most_refilled = 0, 2
+    looks = iter(failing)
+    upstream = lambda self, step, partition: (set(), set(), next(looks), {})  # noqa: E731
+    monkeypatch.setattr(ReplayBuffer, "_terminal_eviction_reasons", upstream)
+    return buffer
+
+
+def test_questions_that_fail_are_replaced(monkeypatch, said):
+    buffer = refilling(monkeypatch, [{"a", "b"}, set()])
+    assert buffer._terminal_eviction_reasons(3, "train")[2] == {"a", "b"}
+    assert buffer._terminal_eviction_reasons(3, "train")[2] == set()
+    assert said == ["step 3: the rollouts of 2 questions failed, others are asked"]
+
+
+def test_questions_that_go_on_failing_end_the_run(monkeypatch):
+    buffer = refilling(monkeypatch, [{"a"}, {"b"}, {"c"}])
+    buffer._terminal_eviction_reasons(3, "train")
+    buffer._terminal_eviction_reasons(3, "train")
+    with pytest.raises(RuntimeError, match=r"step 3: the rollouts of 3 questions failed, more than 2"):
+        buffer._terminal_eviction_reasons(3, "train")
+
+
+@pytest.mark.parametrize(("look_s", "expected"), [(0.0001, 0.02), (0.05, 0.45), (0.1, 0.9), (1.0, 2.0)])
+def test_looking_takes_a_tenth_of_the_time_at_most(look_s, expected):
+    assert sampler.poll_interval(look_s) == pytest.approx(expected)
