@@ -51,7 +51,7 @@ from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
-from rlvr.training.validation import validation_metrics
+from rlvr.training.validation import texts_only_if_wanted, validation_metrics
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
@@ -235,6 +235,10 @@ class DecomposedTrainer(PPOTrainerSync):
         super()._log_rollout_data(batch.select_keys(samples), timing_raw, rollout_data_dir)
 
     # ---- validation
+
+    def _validate(self) -> dict[str, float]:
+        with texts_only_if_wanted(self):
+            return super()._validate()
 
     def _val_metrics_update(
         self,

@@ -1,6 +1,9 @@
 """What validation reports beside upstream's figures: unbiased pass@k of each data source, and of how many samples it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 from rlvr.training.metrics import group_counts, pass_at_k_metrics, standard_error
 
@@ -21,3 +24,18 @@ def validation_metrics(
         for name, value in pass_at_k_metrics(groups).items():
             metrics[f"{prefix}{name}"] = value
     return metrics
+
+
+@contextmanager
+def texts_only_if_wanted(trainer: Any) -> Iterator[None]:
+    """Within it, upstream's validation decodes prompts and answers only for a table or a file of them, which needs them.
+
+    It decodes one after the other, padded to the longest, while the GPUs wait.
+    """
+    settings, tokenizer = trainer.config.trainer, trainer.tokenizer
+    if not (settings.log_val_generations or settings.validation_data_dir):
+        trainer.tokenizer = SimpleNamespace(pad_token_id=tokenizer.pad_token_id, decode=lambda *_, **__: "")
+    try:
+        yield
+    finally:
+        trainer.tokenizer = tokenizer
