@@ -17,10 +17,8 @@ from rlvr.training.advantage import ADVANTAGE, CORRECT
 
 # Read by the trainer alone; outputs of workers that it stores again under other names.
 OF_TRAINER = {"rm_scores", "token_level_rewards", "rollout_log_probs", "log_probs", "entropy", ADVANTAGE, CORRECT}
-# Read by losses alone.
+# Read by losses alone; responses are not, because rlvr.cpu.engine computes log-probs of nothing else.
 OF_LOSSES = {
-    "prompts",
-    "responses",
     "response_mask",
     "old_log_probs",
     "ref_log_prob",
