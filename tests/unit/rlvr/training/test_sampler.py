@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from rlvr.training import samples
-from rlvr.training.sampler import SKIP
+from rlvr.training import sampler, samples
+from rlvr.training.sampler import SKIP, SelectingReplayBuffer
 from rlvr.training.samples import stop_tokens
 
 
