@@ -4,7 +4,7 @@
 
 Each cell (SAMPLES x RESPONSE_LIMIT, lengths of :mod:`scale_lengths`) runs in a process of its own with the batch in memory; peak
 memory is above what the batch itself takes. Cells whose padded fields would take more than ``padded_limit`` GB are measured
-without padding alone. Deliberately left out: the workers and TransferQueue, which :mod:`bench_scale` has.
+without padding alone. Deliberately left out: the workers and TransferQueue.
 """
 
 import multiprocessing
