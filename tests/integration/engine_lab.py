@@ -1,6 +1,6 @@
 """verl's training engine without Ray, in one or two gloo processes: log-probs of a batch, two updates, and what they leave.
 
-    torchrun … tests/integration/engine_lab.py FOLDER        (driven by tests/integration/test_engine.py)
+    torchrun … tests/integration/engine_lab.py FOLDER        (driven by tests/integration/test_engine_lab.py)
 
 Reads FOLDER/cases.json, ``{name: [key=value …]}`` on the tiny CPU configuration, and writes FOLDER/NAME.N.pt for N processes with
 ``outputs`` (log-probs or values of each sample) and ``weights``. A case whose name begins with ``critic`` trains a critic; one that

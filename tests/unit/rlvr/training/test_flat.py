@@ -18,6 +18,8 @@ def test_every_metric_and_field_is_upstreams(estimator, lengths, seed, padding):
     ours, theirs = step(estimator, ours_in, padded=False), step(estimator, theirs_in, padded=True)
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
+        if name.startswith("timing"):  # how long it took
+            continue
         assert float(ours[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-5, nan_ok=True), name
     for name in ("old_log_probs", "entropy", "advantages", "returns"):
         torch.testing.assert_close(ours_in.fields[name].values(), theirs_in.fields[name].values())

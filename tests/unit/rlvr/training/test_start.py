@@ -1,4 +1,4 @@
-"""How training processes begin, and FlashInfer's sampler; the Hugging Face folder is in tests/integration/test_engine.py."""
+"""How training processes begin, and FlashInfer's sampler; the Hugging Face folder is in tests/integration/test_engine_lab.py."""
 
 import json
 import os
