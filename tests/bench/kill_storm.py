@@ -31,6 +31,8 @@ import fire
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from rlvr.cpu.forkserver import die_with  # noqa: E402
+
 Run = Callable[[Path], None]  # an evaluation into a folder, as OUT.jsonl
 
 
@@ -38,8 +40,15 @@ class Lost(AssertionError):
     """What was stored is not there any more, or is there twice."""
 
 
-def stand_in(kills: int = 100, seed: int = 0, questions: int = 60, samples: int = 8, step_s: float = 0.002) -> None:
-    """Kill evaluations whose engine has no model."""
+def stand_in(
+    kills: int = 100,
+    seconds: float = math.inf,
+    seed: int = 0,
+    questions: int = 60,
+    samples: int = 8,
+    step_s: float = 0.002,
+) -> None:
+    """Kill evaluations whose engine has no model; no round begins after ``seconds``."""
     from passk.grade import installed_grader
     from rlvr.versions import versions
     from tests.unit.passk.fake_engine import fake_engine, run
@@ -59,13 +68,18 @@ def stand_in(kills: int = 100, seed: int = 0, questions: int = 60, samples: int 
         def evaluate(folder: Path) -> None:
             run(str(dataset), folder, samples, engine)
 
-        Storm(evaluate, questions, samples, seed, Path(name)).until(kills)
+        Storm(evaluate, questions, samples, seed, Path(name)).until(kills, seconds)
 
 
 def real(
-    kills: int = 10, seed: int = 0, model: str = "data/tiny/model", questions: int = 512, samples: int = 16
+    kills: int = 10,
+    seconds: float = math.inf,
+    seed: int = 0,
+    model: str = "data/tiny/model",
+    questions: int = 256,
+    samples: int = 8,
 ) -> None:
-    """Kill evaluations of a real model on real vLLM."""
+    """Kill evaluations of a real model on real vLLM; no round begins after ``seconds``."""
     from passk.collect import Task
     from passk.engine import CPU_ENVIRONMENT
     from passk.generate import evaluate_model
@@ -84,7 +98,7 @@ def real(
         evaluate_model(model, [task], sampling, "float32", 0, questions, 1, 4, kv_cache_gib=0.25)
 
     with tempfile.TemporaryDirectory() as name:
-        Storm(evaluate, questions, samples, seed, Path(name)).until(kills)
+        Storm(evaluate, questions, samples, seed, Path(name)).until(kills, seconds)
 
 
 class Storm:
@@ -96,10 +110,10 @@ class Storm:
         self.kills, self.rounds, self.cut = 0, 0, 0
         self.at: list[float] = []  # share of the questions that were stored when a kill fell
 
-    def until(self, kills: int) -> None:
+    def until(self, kills: int, seconds: float) -> None:
         began = time.monotonic()
         whole = min(self._undisturbed(number) for number in range(3))
-        while self.kills < kills:
+        while self.kills < kills and time.monotonic() < began + seconds:
             self._round(kills, whole)
         self._say(whole, time.monotonic() - began)
 
@@ -156,6 +170,7 @@ class Storm:
 
     def _start(self, name: str) -> tuple[int, Path]:
         log = self.folder / f"{name}.log"
+        parent = os.getpid()
         process = os.fork()
         if process:
             os.setpgid(process, process)
@@ -163,6 +178,7 @@ class Storm:
         code = 1
         try:
             os.setpgid(0, 0)
+            die_with(parent)
             out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(out, 1)
             os.dup2(out, 2)
