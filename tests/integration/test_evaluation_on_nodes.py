@@ -20,6 +20,8 @@ from passk.storage import read_lines
 from tests.integration.test_evaluation import command
 from tests.integration.two_nodes import HANGS_S, TwoNodes
 
+pytestmark = pytest.mark.timeout(4 * HANGS_S)
+
 QUESTIONS, SAMPLES, STEPS = 80, 4, 3  # a replica answers two questions a step, then it waits
 
 
