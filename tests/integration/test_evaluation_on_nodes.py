@@ -1,6 +1,6 @@
 """An evaluation on two Ray nodes of one machine, without GPUs: replicas and a node are killed, and the driver; nothing is lost.
 
-The engines have no model (tests/unit/passk/fake_engine.py), so that each part of it takes seconds; the last test is a real one.
+The engines have no model (tests/unit/passk/fake_engine.py), so that each part of it takes seconds; the first test is a real one.
 """
 
 import json
@@ -65,6 +65,17 @@ def is_everything_there_once(path: Path, questions: int, samples: int) -> bool:
     return found == [(question, number) for question in range(questions) for number in range(samples)]
 
 
+def test_a_real_engine_on_each_node(nodes, tiny, tmp_path):
+    """Before a node is lost: for some seconds Ray lists a lost one as alive, and a start asks every node that is."""
+    questions, samples = 64, 8
+    driver, log = evaluate(nodes, tmp_path / "out", *command(tiny / "model", tmp_path / "out", f"--limit={questions}"))
+    assert driver.wait(timeout=HANGS_S) == 0, log.read_text()[-4000:]
+    assert "2 replicas: 2 on " in log.read_text()
+    path = tmp_path / "out" / f"{tiny.name}-test.jsonl"
+    assert is_everything_there_once(path, questions, samples)
+    assert json.loads(path.with_suffix(".manifest.json").read_text())["settings"]["dtype"] == "float32"
+
+
 def test_replicas_a_node_and_the_driver_are_killed(nodes, tmp_path):
     dataset = tmp_path / "questions.jsonl"
     rows = [
@@ -106,13 +117,3 @@ def test_replicas_a_node_and_the_driver_are_killed(nodes, tmp_path):
     starts = json.loads((output / "out.manifest.json").read_text())["starts"]
     assert [start["questions_before"] > 0 for start in starts] == [False, True]
     assert [len(start["nodes"]) for start in starts] == [2, 2]
-
-
-def test_a_real_engine_on_each_node(nodes, tiny, tmp_path):
-    questions, samples = 64, 8
-    driver, log = evaluate(nodes, tmp_path / "out", *command(tiny / "model", tmp_path / "out", f"--limit={questions}"))
-    assert driver.wait(timeout=HANGS_S) == 0, log.read_text()[-4000:]
-    assert "2 replicas: 2 on " in log.read_text()
-    path = tmp_path / "out" / f"{tiny.name}-test.jsonl"
-    assert is_everything_there_once(path, questions, samples)
-    assert json.loads(path.with_suffix(".manifest.json").read_text())["settings"]["dtype"] == "float32"
