@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -34,6 +35,19 @@ def own_project(language: str) -> str:
     """The code block of that language in README's section "Use it in your own verl project"."""
     section = (ROOT / "README.md").read_text().split("## Use it in your own verl project")[1].split("\n## ")[0]
     return section.split(f"```{language}\n")[1].split("```")[0]
+
+
+MATH_ROW = {
+    "data_source": "TianHongZXY/MATH",
+    "prompt": [{"role": "user", "content": "What is $1+1$?"}],
+    "reward_model": {"ground_truth": {"question": "What is $1+1$?", "target": "2"}, "style": "rule"},
+}
+
+
+def write_math(folder: Path) -> None:
+    """``train.parquet`` and ``test.parquet`` with MATH's layout and number of training questions."""
+    pd.DataFrame([MATH_ROW] * 7500).to_parquet(folder / "train.parquet")
+    pd.DataFrame([MATH_ROW] * 40).to_parquet(folder / "test.parquet")
 
 
 @pytest.fixture(scope="session")

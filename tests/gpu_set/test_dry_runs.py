@@ -5,22 +5,15 @@ import os
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 
 from tests import nvml
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_math
 
 
 @pytest.mark.skipif(not nvml.needed(), reason="asks what happens in the GPU set on a machine without a GPU")
 def test_all_54_dry_runs_pass_on_a_login_node(tmp_path):
-    row = {
-        "data_source": "TianHongZXY/MATH",
-        "prompt": [{"role": "user", "content": "What is $1+1$?"}],
-        "reward_model": {"ground_truth": {"question": "What is $1+1$?", "target": "2"}, "style": "rule"},
-    }
-    pd.DataFrame([row] * 7500).to_parquet(tmp_path / "train.parquet")
-    pd.DataFrame([row] * 40).to_parquet(tmp_path / "test.parquet")
+    write_math(tmp_path)
     clean = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
     command = [sys.executable, "-m", "tests.gpu_set.dry_runs", str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True)

@@ -48,7 +48,7 @@ def run_all(jobs: Sequence[Job], at_once: int) -> None:
                 return
             try:
                 job(progress)
-            except BaseException:
+            except BaseException:  # whatever ended it, no other is begun; it is raised again
                 stopped.set()
                 raise
             progress.advance(overall)

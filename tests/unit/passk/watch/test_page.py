@@ -1,13 +1,11 @@
 """The page in headless Chromium: what it shows, filters, a run that grows under it, hostile text, many samples, two runs."""
 
 import json
-import threading
 
 import pytest
 
 from passk.watch.folder import open_runs
 from passk.watch.html import write_html
-from passk.watch.server import Followed, serve_at
 from rlvr.sample_files import path_of, read, write
 from tests.unit.passk.watch.made_up import add_step, make_run, sample
 from tests.unit.passk.watch.test_html import HOSTILE
@@ -16,20 +14,8 @@ SAMPLES_ARE_THERE = "document.querySelectorAll('#samples-list .group').length > 
 FOUND = "byId('samples-found').textContent"
 
 
-@pytest.fixture
-def serve():
-    servers = []
-
-    def serve(*runs):
-        server = serve_at(Followed(open_runs(runs)), port=0)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.port}/"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def address(server) -> str:
+    return f"http://127.0.0.1:{server.port}/"
 
 
 @pytest.fixture
@@ -108,7 +94,7 @@ def test_hostile_text_stays_text(file_page, serve, browser, tmp_path):
         write(run, "train", one.step, [one])
     (run / "watchdog.jsonl").write_text(json.dumps({"step": 1, "time": HOSTILE, "lines": [HOSTILE]}) + "\n")
     (run / "config.yaml").write_text(f"actor_rollout_ref: {{model: {{path: {json.dumps(HOSTILE)}}}}}")
-    live = browser.open(serve(run))
+    live = browser.open(address(serve(run)))
     live.wait(SAMPLES_ARE_THERE)
     for page in (file_page(run), live):
         page.run("document.querySelector('.sample').open = true; byId('figures').open = true; 0")
@@ -126,7 +112,7 @@ def test_hostile_text_stays_text(file_page, serve, browser, tmp_path):
 
 def test_a_run_that_grows_under_the_page(browser, serve, tmp_path):
     run = make_run(tmp_path / "run", 2)
-    page = browser.open(serve(run))
+    page = browser.open(address(serve(run)))
     page.wait(SAMPLES_ARE_THERE)
     assert page.run("byId('step-text').textContent") == "step 2 of 2"
     add_step(run, 3)
@@ -145,7 +131,7 @@ def test_a_run_that_grows_under_the_page(browser, serve, tmp_path):
 def test_a_whole_response_is_one_click_away(browser, serve, tmp_path):
     run = make_run(tmp_path / "run", 1)
     write(run, "train", 1, [sample(answer="a" * 9000 + "middle" + "b" * 9000)])
-    page = browser.open(serve(run))
+    page = browser.open(address(serve(run)))
     page.wait(SAMPLES_ARE_THERE)
     assert "1 responses are shortened" in page.run("byId('samples-note').textContent")
     page.run("document.querySelector('.sample').open = true; 0")
@@ -229,7 +215,7 @@ def test_a_run_without_samples_has_its_curves(browser, serve, tmp_path):
     run = make_run(tmp_path / "run", 2)
     for path in (run / "samples").iterdir():
         path.unlink()
-    page = browser.open(serve(run))
+    page = browser.open(address(serve(run)))
     page.wait("byId('samples-note').textContent !== ''")
     assert (
         page.run("byId('samples-note').textContent")

@@ -6,31 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from passk.watch.folder import open_runs
-from passk.watch.server import Followed, serve_at
 from rlvr.sample_files import path_of, write
 from tests.unit.passk.watch.made_up import add_step, make_run, sample
-
-
-@pytest.fixture
-def serve():
-    """``serve(*runs)``: a server of these folders in a thread."""
-    servers = []
-
-    def serve(*runs):
-        server = serve_at(Followed(open_runs(runs)), port=0)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        servers.append(server)
-        return server
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def get(server, path, host=None):

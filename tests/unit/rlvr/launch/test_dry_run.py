@@ -9,14 +9,13 @@ import os
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
 from rlvr import methods
 from rlvr.launch import dry_run
 from rlvr.launch.shapes import KNOWN
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_math
 
 MODELS = ("qwen2.5-math-7b", "qwen3-4b", "llama3.1-8b")
 METHODS = ("psr_nsr", "grpo", "ppo")
@@ -96,13 +95,7 @@ PER_METHOD = {
 def data(tmp_path_factory) -> list[str]:
     """Overrides that point to small files with MATH's number of training questions."""
     folder = tmp_path_factory.mktemp("data")
-    row = {
-        "data_source": "TianHongZXY/MATH",
-        "prompt": [{"role": "user", "content": "What is $1+1$?"}],
-        "reward_model": {"ground_truth": {"question": "What is $1+1$?", "target": "2"}, "style": "rule"},
-    }
-    pd.DataFrame([row] * 7500).to_parquet(folder / "train.parquet")
-    pd.DataFrame([row] * 40).to_parquet(folder / "test.parquet")
+    write_math(folder)
     return [f"data.train_files={folder}/train.parquet", f"data.val_files=[{folder}/test.parquet]"]
 
 

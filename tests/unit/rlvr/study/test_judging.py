@@ -3,6 +3,7 @@
 import json
 import math
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -160,15 +161,7 @@ def test_operations_on_gpus():
     assert estimate.evaluation_on_gpus(assumed, 1e9, 8).gpu_hours == pytest.approx(
         2e9 * 4 * (8 * 90 + 10) / 1e12 / 3600
     )
-    more = Assumed(
-        gpus=8,
-        peak_tflops=1,
-        training_utilisation=1,
-        generation_utilisation=1,
-        prompt_tokens=10,
-        answer_tokens=90,
-        questions=4,
-    )
+    more = msgspec.structs.replace(assumed, gpus=8)
     one, eight = (estimate.evaluation_on_gpus(which, 1e9, 8) for which in (assumed, more))
     assert eight.gpu_hours == pytest.approx(one.gpu_hours) and eight.seconds == pytest.approx(one.seconds / 8)
 

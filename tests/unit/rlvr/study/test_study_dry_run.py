@@ -13,13 +13,7 @@ from rlvr.study import __main__ as command
 from rlvr.study import dry_run
 from rlvr.study.runs import plan
 from rlvr.study.spec import load
-from tests.conftest import ROOT
-
-ROW = {
-    "data_source": "TianHongZXY/MATH",
-    "prompt": [{"role": "user", "content": "What is $1+1$?"}],
-    "reward_model": {"ground_truth": {"question": "What is $1+1$?", "target": "2"}, "style": "rule"},
-}
+from tests.conftest import MATH_ROW, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +26,7 @@ def repository(tmp_path_factory):
     for name, rows in (("math/train", 1100), ("math/test", 40), ("aime2025/test", 30), ("amc23/test", 40)):
         file = folder / "data" / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame([ROW] * rows).to_parquet(file)
+        pd.DataFrame([MATH_ROW] * rows).to_parquet(file)
     return folder
 
 
@@ -134,7 +128,7 @@ def test_the_tiny_study_says_minutes_and_what_is_chosen_first(study, repository)
     model.mkdir(parents=True, exist_ok=True)
     (model / "config.json").write_text(json.dumps(KNOWN["Qwen/Qwen3-4B"]))
     for split in ("train", "tune", "test"):
-        pd.DataFrame([ROW] * 130).to_parquet(model.parent / f"{split}.parquet")
+        pd.DataFrame([MATH_ROW] * 130).to_parquet(model.parent / f"{split}.parquet")
     copy = repository / "untuned.yaml"
     copy.write_text((ROOT / "studies" / "tiny.yaml").read_text())
     code, output, problems = study(
