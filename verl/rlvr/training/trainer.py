@@ -51,7 +51,7 @@ from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
-from rlvr.training.validation import texts_only_if_wanted, validation_metrics
+from rlvr.training.validation import columns_for_upstream, grader_failures, texts_only_if_wanted, validation_metrics
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
@@ -248,8 +248,10 @@ class DecomposedTrainer(PPOTrainerSync):
         *args: Any,
         **kwargs: Any,
     ) -> dict[str, float]:
-        metrics = super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
-        metrics |= validation_metrics(data_sources, sample_uids, reward_extra_infos_dict["reward"])
+        columns = reward_extra_infos_dict
+        metrics = super()._val_metrics_update(data_sources, sample_uids, columns_for_upstream(columns), *args, **kwargs)
+        metrics |= validation_metrics(data_sources, sample_uids, columns["reward"])
+        metrics |= grader_failures(data_sources, columns)
         self.recorder.finish_validation(self.global_steps)
         entropy = self.replay_buffer.take_validation_entropy()
         if entropy is not None:

@@ -1,11 +1,33 @@
 """What validation reports beside upstream's figures: unbiased pass@k of each data source, and of how many samples it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 from rlvr.training.metrics import group_counts, pass_at_k_metrics, standard_error
+
+# Columns of rlvr.training.reward that say nothing of their own beside `acc`: two copies of it, and what is a count.
+COPIES, COUNTS = ("reward", "score"), {"timeout": "grader_timeouts", "error": "grader_errors"}
+
+
+def columns_for_upstream(columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Upstream's validation draws 1,000 bootstrap samples of every numeric column for each question; it gets each figure once."""
+    if any(value is None for value in columns.get("acc", [None])):
+        return dict(columns)  # a reward function that is not ours
+    ours = {name for name in COPIES if list(columns.get(name, [])) == list(columns["acc"])} | COUNTS.keys()
+    return {name: values for name, values in columns.items() if name not in ours}
+
+
+def grader_failures(data_sources: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+    """``grader_timeouts`` and ``grader_errors`` of each data source: answers that the grader, not the model, failed on."""
+    metrics: dict[str, float] = {}
+    for column, name in COUNTS.items():
+        for source, value in zip(data_sources, columns.get(column, []), strict=column in columns):
+            key = f"val-core/{source}/{name}"
+            if isinstance(value, (float, int)):  # somebody else's reward function may say something else by these names
+                metrics[key] = metrics.get(key, 0.0) + value
+    return metrics
 
 
 def validation_metrics(
