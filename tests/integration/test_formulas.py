@@ -95,6 +95,7 @@ SPECIAL = [
 TWO_WORKERS = [  # a row of padding is 128 tokens long, and no micro-batch may be shorter
     *(case for case in EVERY if case.method in ("negative", "weighted", "rloo", "a_grae")),
     Case("weighted-micro-batches", "weighted", micro_batch=256),
+    Case("grpo-kl-learning-weight", "grpo", kl=True, learning_weight=0.3),
 ]
 
 ESTIMATORS = [
@@ -119,7 +120,7 @@ DEFAULT = {
     "positive-drop", "rloo-mask-micro-batches", "weighted-drop", "rloo-of-one-kind-mask", "grpo-kl-zero-variance-dropped",
     "grpo-kl-learning-weight", "negative-dynamic-sampling", "topr", "simko",
 }  # fmt: skip
-DEFAULT_OF_TWO = {"negative-drop", "rloo-mask", "weighted-micro-batches"}
+DEFAULT_OF_TWO = {"negative-drop", "rloo-mask", "weighted-micro-batches", "grpo-kl-learning-weight"}
 
 
 def cases_of(config: pytest.Config, workers: int) -> list[Case]:

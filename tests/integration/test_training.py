@@ -137,6 +137,27 @@ def read_rollouts(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_dynamic_sampling_goes_on_with_questions_that_were_not_asked(launch):
+    """One step, then two more from its checkpoint: the questions asked instead of others count as asked, too."""
+    settings = ["algorithm.filter_groups.enable=true", "trainer.save_freq=1", "trainer.samples_per_step=all"]
+    succeeded(launch("run_tiny_psr_nsr.sh", *settings, "trainer.total_training_steps=1", name="dynamic"))
+    run = succeeded(launch("run_tiny_psr_nsr.sh", *settings, "trainer.total_training_steps=3", name="dynamic"))
+    assert [json.loads(line)["resumed_from"] for line in (run.folder / "starts.jsonl").read_text().splitlines()] == [
+        0,
+        1,
+    ]
+
+    asked = [{one.question_id for one in path_of_step(run, step).read()} for step in (1, 2, 3)]
+    for step, ids in enumerate(asked, start=1):
+        metrics = run.metrics[step]
+        assert len(ids) == QUESTIONS + metrics["rlvr/refilled_questions"] == metrics["rlvr/questions"]
+        assert metrics["rlvr/missing_questions"] == 0
+    assert sum(run.metrics[step]["rlvr/refilled_questions"] for step in run.metrics) > 0, (
+        "the task is hard enough for it"
+    )
+    assert len(set.union(*asked)) == sum(map(len, asked)), "an epoch asks each question once"
+
+
 def test_psr_with_two_workers_skips_a_step_without_correct_samples(launch, tiny):
     """The questions of the first step cannot be solved; the run goes on. Two training workers, vLLM replicas, rollout workers."""
     rows = pd.read_parquet(tiny / "train.parquet").head(16)
