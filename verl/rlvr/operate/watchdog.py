@@ -2,13 +2,7 @@
 
 A Hydra callback that configs/rlvr.yaml names, so that upstream's entry point runs it. ``trainer.watchdog.timeout_s``: seconds
 without progress after which it speaks (null: never; a start has ten minutes at least); ``trainer.watchdog.stop``: whether it then
-ends the run.
-
-| exit code | |
-| --- | --- |
-| 74 | a file could not be written: the disk is full (EX_IOERR) |
-| 75 | stopped by the watchdog: no progress (EX_TEMPFAIL: worth another start) |
-| 76 | a node or a worker was lost: start it again when the node is back; it resumes |
+ends the run. Its exit codes: :mod:`rlvr.operate.exit_codes`.
 
 What the trainer does comes from :mod:`rlvr.training.progress`; what is lost from Ray's own tables
 (:mod:`rlvr.operate.ray_tables`), whatever the error says that the run ended with. Deliberately left out: restarting, which a
@@ -34,16 +28,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from ray.exceptions import RpcError
 
+from rlvr import machine
 from rlvr.operate import ray_tables
+from rlvr.operate.exit_codes import EXIT_LOST, EXIT_STALLED, EXIT_UNWRITTEN
 from rlvr.operate.ray_tables import Cluster
 from rlvr.training import progress
 
-EXIT_UNWRITTEN = 74
-EXIT_STALLED = 75
-EXIT_LOST = 76
 NOTES = "watchdog.jsonl"
 # What the operating system and torch's writer say of a file that cannot be written.
 UNWRITTEN = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing")
+# What Ray says where its own processes did not answer within the 30 s that it gives them, which is no setting of its.
+NOT_STARTED = "timed out during startup"
 POLL_S = 2.0
 ASK_AGAIN_S = 0.5  # after a failure, between two looks into Ray's tables
 TRAINER_FAILS_FIRST_S = (
@@ -124,7 +119,13 @@ class Watchdog(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         self.ended.set()
-        if job_return.status != JobStatus.FAILED or not ray.is_initialized():
+        if job_return.status != JobStatus.FAILED:
+            return
+        if not ray.is_initialized():
+            if NOT_STARTED in str(job_return._return_value):
+                traceback.print_exception(job_return._return_value)
+                self._say(not_started_report())
+                sys.exit(EXIT_STALLED)
             return
         self.failed_at = time.monotonic()
         unwritten = write_failure(job_return._return_value)
@@ -267,6 +268,15 @@ def unwritten_report(error: str, phase: str, folder: Path) -> list[str]:
         f"a file could not be written during {phase}: {error}",
         f"{free:.1f} GiB are free at {where}; complete checkpoints stay as they are",
         f"stopping the run with exit code {EXIT_UNWRITTEN}: make room, then the same command resumes",
+    ]
+
+
+def not_started_report() -> list[str]:
+    """What Ray's start stumbled over, and what to do."""
+    return [
+        f"Ray's own processes did not start in the time that Ray gives them: {os.getloadavg()[0]:.0f} programs want the "
+        f"{machine.cores()} cores of this machine, or its disk is slow",
+        f"stopping the run with exit code {EXIT_STALLED}: the same command starts it again, best when the machine is less busy",
     ]
 
 

@@ -18,6 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from passk.presets import Sampling
 from passk.questions import dataset_name
+from rlvr.operate.exit_codes import WORTH_ANOTHER_START
+
+STARTS = 4  # of a run: a study of many hours outlives a lost worker, but not one that is lost every time
 
 
 class RunFailed(RuntimeError):
@@ -48,13 +51,23 @@ def training_command(launcher: str, overrides: Sequence[str], folder: Path, chec
 
 
 def train(command: Sequence[str], folder: Path, steps: int, progress: Progress) -> None:
-    """Run a launcher; it goes on from a checkpoint that is there.
+    """Run a launcher; it goes on from a checkpoint that is there, and is run again after an exit that is worth another start.
 
-    A line of ``progress`` follows ``metrics.jsonl`` and is gone at the end; the full log goes to ``train.log``.
+    A line of ``progress`` follows ``metrics.jsonl`` and is gone at the end; the full log of each start goes to ``train.log``.
 
     Raises:
         RunFailed: if training fails.
     """
+    for start in range(1, STARTS + 1):
+        exit_code = _launch(command, folder, steps, progress)
+        if exit_code not in WORTH_ANOTHER_START or start == STARTS:
+            break
+        progress.console.print(f"{folder.name}: exit code {exit_code}, started again ({start} of {STARTS - 1})")
+    check(exit_code, folder / "train.log", f"training of {folder.name}")
+
+
+def _launch(command: Sequence[str], folder: Path, steps: int, progress: Progress) -> int:
+    """The exit code of a start."""
     folder.mkdir(parents=True, exist_ok=True)
     task = progress.add_task(f"{folder.name}: starting the engine", total=steps)
     with (folder / "train.log").open("w") as log:
@@ -68,7 +81,7 @@ def train(command: Sequence[str], folder: Path, steps: int, progress: Progress) 
             process.wait()
             raise
     progress.remove_task(task)
-    check(process.returncode, folder / "train.log", f"training of {folder.name}")
+    return process.returncode
 
 
 def last_step(metrics_file: Path) -> tuple[int, str]:

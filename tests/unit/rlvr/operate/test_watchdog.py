@@ -242,6 +242,15 @@ def test_a_full_disk_is_74_and_says_what_to_do(ray_says, start, tmp_path, capsys
     assert "GiB are free at " in said and "make room, then the same command resumes" in said
 
 
+def test_a_ray_that_does_not_start_in_time_is_75(monkeypatch, capsys):
+    monkeypatch.setattr(watchdog.ray, "is_initialized", lambda: False)
+    error = Exception("The current node timed out during startup. This could happen because some of the raylet failed")
+    assert left_with(Watchdog(), error) == 75
+    said = capsys.readouterr().err
+    assert "Ray's own processes did not start in the time" in said and "the same command starts it again" in said
+    end(Watchdog(), ValueError("no such argument of ray.init"))  # keeps its own error and exit code
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_a_run_that_failed_by_itself_keeps_its_own_error(ray_says, capsys, error):
     """Promptly: everybody answers, so there is nothing to wait for."""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from rich.progress import Progress
 
 from rlvr.study import commands
 from rlvr.study.commands import RunFailed, training_command
@@ -126,3 +127,19 @@ def test_the_last_step_in_a_few_words(tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 0}\n{"step": 3, "rlvr/accuracy": 0.25, "rlvr/kept_count": 12, "actor/entropy": 0.2}\n')
     assert commands.last_step(file) == (3, "accuracy 0.25  kept 12  entropy 0.200")
+
+
+@pytest.mark.parametrize(
+    ("ends", "starts"), [([76, 75, 0], 3), ([0], 1), ([1], 1), ([76] * 9, commands.STARTS)], ids=str
+)
+def test_a_run_is_started_again_where_that_is_worth_it(tmp_path, ends, starts):
+    """``ends``: the exit codes of its starts."""
+    (tmp_path / "ends").write_text("".join(f"{code}\n" for code in ends))
+    launcher = f"cd {tmp_path}; echo x >> starts; exit $(sed -n $(wc -l < starts)p ends)"
+    with Progress(disable=True) as progress:
+        if ends[starts - 1]:
+            with pytest.raises(RunFailed, match=f"exit code {ends[starts - 1]}"):
+                commands.train(["bash", "-c", launcher], tmp_path, 1, progress)
+        else:
+            commands.train(["bash", "-c", launcher], tmp_path, 1, progress)
+    assert (tmp_path / "starts").read_text().count("x") == starts
