@@ -13,7 +13,7 @@ launch() {
     if [ -n "${RAY_ADDRESS:-}" ]; then # a cluster that runs has its own counts, and Ray refuses others
         settings+=(ray_kwargs.ray_init.num_cpus=null ++ray_kwargs.ray_init.num_gpus=null)
     else
-        settings+=(ray_kwargs.ray_init.num_cpus="$(python3 -m rlvr.launch.cpus "$gpus")")
+        settings+=(ray_kwargs.ray_init.num_cpus="$(python3 -m rlvr.cluster.cpus "$gpus")")
     fi
 
     if [ "${DRY_RUN:-0}" = arguments ]; then
@@ -24,7 +24,7 @@ launch() {
     if [ "${DRY_RUN:-0}" = 1 ]; then
         program=rlvr.launch.dry_run
     elif [ -n "${RAY_ADDRESS:-}" ]; then
-        python3 -m rlvr.operate.cluster wait --nodes "${NNODES:-1}" --gpus-per-node "$gpus"
+        python3 -m rlvr.cluster wait --nodes "${NNODES:-1}" --gpus-per-node "$gpus"
     fi
     python3 -m "$program" --config-dir=configs "$method" "${settings[@]}" "$@"
 }

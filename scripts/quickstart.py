@@ -28,8 +28,8 @@ from passk.watch.html import write_html
 from rlvr import machine
 from rlvr.study import commands
 from rlvr.study.commands import RunFailed, progress_bar, samples_file, weights_of
+from rlvr.study.load import load
 from rlvr.study.runs import value_text
-from rlvr.study.spec import load
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = load(ROOT / "studies" / "tiny.yaml")  # its methods, base model and sampling

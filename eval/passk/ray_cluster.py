@@ -17,9 +17,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from passk import models
 from passk.sampling import size_in_node
 from rlvr import machine
-from rlvr.operate.cluster import ClusterError, Node, connect, read_nodes
-from rlvr.operate.doctor import gpus as nvidia_smi
-from rlvr.operate.ray_tables import shortened
+from rlvr.cluster import nvidia_smi
+from rlvr.cluster.nodes import ClusterError, Node, connect, read_nodes
+from rlvr.cluster.ray_tables import shortened
 from rlvr.versions import versions
 
 CONNECT_S = 30.0  # for the head to answer

@@ -24,7 +24,7 @@ from passk.engine import EngineSettings, Request
 from passk.ray_cluster import Cluster, cluster_address, inspect, on, reason, room, unfit
 from passk.replicas import Worker
 from passk.sampling import Died, Event, MakeEngine, Ready, ReplicaDied, Report
-from rlvr.operate.cluster import Node
+from rlvr.cluster.nodes import Node
 
 LOOK_S = 5.0  # between two looks at the nodes
 REPORT_S = 0.5  # a replica that has finished nothing says so

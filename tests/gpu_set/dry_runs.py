@@ -22,7 +22,7 @@ LAUNCHERS = [
     for model, method in itertools.product(("qwen2.5-math-7b", "qwen3-4b", "llama3.1-8b"), ("psr_nsr", "grpo", "ppo"))
 ]
 MACHINES = ("gpu24", "gpu48", "gpu80", "gpu141", "node8", "nodes")
-STUB = 'python3() { if [ "$2" = rlvr.launch.cpus ]; then echo 16; else printf "%s\\n" "$@"; fi; }; export -f python3; bash "$@"'
+STUB = 'python3() { if [ "$2" = rlvr.cluster.cpus ]; then echo 16; else printf "%s\\n" "$@"; fi; }; export -f python3; bash "$@"'
 
 
 def arguments_of(launcher: str, machine: str, folder: str) -> list[str]:

@@ -60,7 +60,7 @@ class TwoNodes:
         self.worker = self.start("worker", self.address, 1)
 
     def wait(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "rlvr.operate.cluster", "wait", "--nodes=2", *arguments]
+        command = [sys.executable, "-m", "rlvr.cluster", "wait", "--nodes=2", *arguments]
         command += [f"--gpus-per-node={self.gpus}"]
         environment = self.environment | {
             "RAY_ADDRESS": self.address,

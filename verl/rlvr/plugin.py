@@ -16,7 +16,7 @@ by name proves it in the process that trains.
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
 | token budgets | ``${token_budget:N}``, ``${cpu_token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
 | size of the weight bucket | ``${weight_bucket:N}`` in YAML | rlvr/launch/bucket.py |
-| samples at once, threads of a process | ``${max_num_seqs:}``, ``${threads:}`` in YAML | rlvr/launch/concurrency.py, cpus.py |
+| samples at once, threads | ``${max_num_seqs:}``, ``${threads:}`` in YAML | rlvr/launch/concurrency.py, cluster/cpus.py |
 | validation before Ray | ``hydra.callbacks.preflight`` | rlvr/launch/preflight.py |
 | attention over packed sequences | ``…override_config.attn_implementation=packed_sdpa`` | rlvr/training/attention.py |
 | device, training engines | ``VERL_PLATFORM=cpu`` | rlvr/cpu |
@@ -35,7 +35,8 @@ import wrapt
 from omegaconf import OmegaConf
 
 from rlvr import cpu, prompts
-from rlvr.launch import bucket, concurrency, cpus, tokens
+from rlvr.cluster.cpus import threads
+from rlvr.launch import bucket, concurrency, tokens
 
 # Each name is registered at the moment when verl itself imports the registry: a process that needs no trainer does not pay for
 # importing one. (wrapt calls the function right after the named module was imported, or at once if it already is.)
@@ -115,7 +116,7 @@ OmegaConf.register_new_resolver("cpu_token_budget", tokens.cpu_token_budget, rep
 OmegaConf.register_new_resolver("sequence_tokens", tokens.whole_sequence, replace=True)
 OmegaConf.register_new_resolver("weight_bucket", bucket.weight_bucket, replace=True)
 OmegaConf.register_new_resolver("max_num_seqs", concurrency.max_num_seqs, replace=True)
-OmegaConf.register_new_resolver("threads", cpus.threads, replace=True)
+OmegaConf.register_new_resolver("threads", threads, replace=True)
 
 if cpu.chosen():
     importlib.import_module("rlvr.cpu.platform")

@@ -6,7 +6,7 @@ import ray
 from passk import ray_cluster
 from passk.generate import evaluate
 from passk.ray_cluster import Cluster, NodeFacts, cluster_address, room, unfit, wait_for_room
-from rlvr.operate.cluster import Node
+from rlvr.cluster.nodes import Node
 from rlvr.versions import versions
 
 GIB = 2**30

@@ -13,7 +13,7 @@ from passk.presets import Sampling
 from passk.ray_cluster import NodeFacts
 from passk.ray_replicas import STARTS_WITHOUT_WORK, RayReplicas, Replica
 from passk.sampling import Ready, ReplicaDied, deal
-from rlvr.operate.cluster import Node
+from rlvr.cluster.nodes import Node
 from rlvr.versions import versions
 from tests.unit.passk.fake_engine import fake_engine
 

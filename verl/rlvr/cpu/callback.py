@@ -25,7 +25,7 @@ class ForkServer(Callback):
         self.command = None if "RAY_ADDRESS" in os.environ else forkserver.start()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        # "local" is what rlvr.operate.cluster sets where a run starts Ray for itself
+        # "local" is what rlvr.cluster sets where a run starts Ray for itself
         if self.command is not None and config.ray_kwargs.ray_init.get("address") in (None, "local"):
             OmegaConf.update(config, PY_EXECUTABLE, self.command, force_add=True)
             os.environ.setdefault(WORKER_NICENESS, "0")

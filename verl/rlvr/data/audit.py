@@ -1,6 +1,6 @@
 """Look at every gold before a run: is there one, and would the grader pay it?
 
-    python -m rlvr.verify.audit FILE [FILE …] [--verifiers '{"my/set*": "math"}'] [--json]
+    python -m rlvr.data.audit FILE [FILE …] [--verifiers '{"my/set*": "math"}'] [--json]
 
 A gold that is empty, a sentence, or not right against itself makes every sample of its question incorrect: NSR would learn from
 all of them. The checks before a run name such golds, warn of a few, and refuse the run above :data:`MOST`. The command also says
@@ -122,7 +122,7 @@ def warnings_and_errors(audit: Audit, allow: bool = False) -> tuple[list[str], l
 
 def _one_line(errors: Sequence[DataError], what: str, audit: Audit) -> str:
     total = len(audit.questions) + len(audit.errors)
-    more = f"; python -m rlvr.verify.audit {audit.path} lists them" if len(errors) > 1 else ""
+    more = f"; python -m rlvr.data.audit {audit.path} lists them" if len(errors) > 1 else ""
     return f"{audit.path}: {len(errors)} of {total} {what}: {errors[0]}{more}"
 
 
@@ -209,7 +209,7 @@ def _listed(what: str, found: Sequence[str]) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 2 if a run on a file would be refused."""
-    parser = argparse.ArgumentParser(prog="python -m rlvr.verify.audit", description=str(__doc__).splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m rlvr.data.audit", description=str(__doc__).splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, help="data files of any layout of docs/data.md")
     parser.add_argument("--verifiers", type=json.loads, default={}, help="as data.verifiers: JSON, pattern to kind")
     parser.add_argument("--json", action="store_true", help="everything, as JSON")

@@ -1,4 +1,4 @@
-"""What happens before a run: the dry run, the memory estimate, the plan, and how many CPUs Ray is told of.
+"""What happens before a run: the dry run, the memory estimate and the plan.
 
     DRY_RUN=1 bash run_qwen2.5-math-7b_psr_nsr.sh [key=value …]
 

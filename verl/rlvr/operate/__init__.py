@@ -1,1 +1,1 @@
-"""Around a run: the Ray cluster, the watchdog, the doctor. Reads what :mod:`rlvr.training` publishes."""
+"""Around a run: the watchdog, the doctor, the check of a GPU. Reads what :mod:`rlvr.training` publishes."""

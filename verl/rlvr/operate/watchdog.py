@@ -2,10 +2,10 @@
 
 A Hydra callback that configs/rlvr.yaml names, so that upstream's entry point runs it. ``trainer.watchdog.timeout_s``: seconds
 without progress after which it speaks (null: never; a start has ten minutes at least); ``trainer.watchdog.stop``: whether it then
-ends the run. Its exit codes: :mod:`rlvr.operate.exit_codes`.
+ends the run. Its exit codes: :mod:`rlvr.cluster.exit_codes`.
 
 What the trainer does comes from :mod:`rlvr.training.progress`; what is lost from Ray's own tables
-(:mod:`rlvr.operate.ray_tables`), whatever the error says that the run ended with. Deliberately left out: restarting, which a
+(:mod:`rlvr.cluster.ray_tables`), whatever the error says that the run ended with. Deliberately left out: restarting, which a
 scheduler does better, and the death of Ray's head, which ends every driver by itself.
 """
 
@@ -29,9 +29,9 @@ from omegaconf import DictConfig
 from ray.exceptions import RpcError
 
 from rlvr import machine
-from rlvr.operate import ray_tables
-from rlvr.operate.exit_codes import EXIT_LOST, EXIT_STALLED, EXIT_UNWRITTEN
-from rlvr.operate.ray_tables import Cluster
+from rlvr.cluster import ray_tables
+from rlvr.cluster.exit_codes import EXIT_LOST, EXIT_STALLED, EXIT_UNWRITTEN
+from rlvr.cluster.ray_tables import Cluster
 from rlvr.training import progress
 
 NOTES = "watchdog.jsonl"

@@ -24,8 +24,9 @@ from rich.console import Console
 from passk.storage import write_atomically
 from rlvr import machine
 from rlvr.records import DataError
-from rlvr.study import cluster, dry_run, local, results, sizes, spec, tuning
+from rlvr.study import cluster, dry_run, local, results, sizes, tuning
 from rlvr.study.commands import RunFailed, check, progress_bar
+from rlvr.study.load import load
 from rlvr.study.runs import BASE, Asked, Planned, Run, asked_of, check_settings, plan, provenance, tuning_of
 from rlvr.study.spec import Spec, SpecError
 
@@ -83,7 +84,7 @@ def _command(arguments: argparse.Namespace) -> Command:
     Raises:
         SpecError: for a specification that is wrong, or a name that it has not.
     """
-    found = spec.load(arguments.spec)
+    found = load(arguments.spec)
     if arguments.quick:
         found = sizes.quick(found)
     found = sizes.resized(found, arguments.steps, arguments.questions, arguments.samples, arguments.seeds)

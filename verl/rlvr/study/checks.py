@@ -1,6 +1,6 @@
 """What the types of a specification do not say: names that must be defined elsewhere in it, numbers in range.
 
-    list(check(spec))      # one line for each thing that is wrong; rlvr.study.spec.load raises them
+    list(check(spec))      # one line for each thing that is wrong; rlvr.study.load raises them
 
 Deliberately left out: what only the launchers know, such as a setting that verl has not; the dry run asks them.
 """

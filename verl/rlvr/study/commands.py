@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from passk.presets import Sampling
 from passk.questions import dataset_name
-from rlvr.operate.exit_codes import WORTH_ANOTHER_START
+from rlvr.cluster.exit_codes import WORTH_ANOTHER_START
 
 STARTS = 4  # of a run: a study of many hours outlives a lost worker, but not one that is lost every time
 

@@ -6,7 +6,6 @@ Every field is documented at its class. A file with a wrong type, an unknown or 
 refused with one line for each thing that is wrong. Deliberately left out: defaults for what decides a result.
 """
 
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -161,30 +160,3 @@ class Spec(Part, frozen=True):
         names = ("prompt_template_type", "max_tokens", "temperature", "top_p", "top_k")
         flags = {name: getattr(asked, name) for name in names}
         return sampling_of(asked.preset, **flags, num_generation=asked.samples)
-
-
-def load(path: Path) -> Spec:
-    """The specification in a file.
-
-    Raises:
-        SpecError: if it cannot be read or is wrong; one line each.
-    """
-    from omegaconf import OmegaConf
-    from yaml import YAMLError
-
-    try:
-        text = OmegaConf.to_container(OmegaConf.load(path))  # refuses repeated keys, and reads 1e-4 as a number
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror or error}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    try:
-        spec = msgspec.convert(text, Spec, strict=False)
-    except msgspec.ValidationError as error:
-        raise SpecError(f"{path}: {error}") from None
-    from rlvr.study.checks import check  # it needs the classes of this file
-
-    problems = [f"{path}: {problem}" for problem in check(spec)]
-    if problems:
-        raise SpecError("\n".join(problems))
-    return spec

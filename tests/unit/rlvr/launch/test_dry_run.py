@@ -107,7 +107,8 @@ def gpu(monkeypatch):
 
 def arguments_of(launcher: str, *overrides: str, **environment: str) -> list[str]:
     """What a launcher hands to the dry run."""
-    stub = 'python3() { if [ "$2" = rlvr.launch.cpus ]; then echo 16; else printf "%s\\n" "$@"; fi; }; export -f python3; bash "$@"'
+    stub = 'python3() { if [ "$2" = rlvr.cluster.cpus ]; then echo 16; else printf "%s\\n" "$@"; fi; }; export -f python3; '
+    stub += 'bash "$@"'
     clean = {key: value for key, value in os.environ.items() if key not in ("VERL_PLATFORM", "RAY_ADDRESS", "NNODES")}
     result = subprocess.run(
         ["bash", "-c", stub, "bash", launcher, *overrides],
@@ -284,8 +285,8 @@ def test_a_launcher_without_a_dry_run_waits_for_nodes_and_trains():
     stub = 'python3() { echo "$2" "${@:3:1}"; }; export -f python3; bash "$@"'
     for environment, expected in (
         ({}, ["verl.trainer.main_ppo --config-dir=configs"]),
-        ({"NNODES": "2"}, ["rlvr.operate.cluster wait", "verl.trainer.main_ppo --config-dir=configs"]),
-        ({"RAY_ADDRESS": "10.0.0.1:6379"}, ["rlvr.operate.cluster wait", "verl.trainer.main_ppo --config-dir=configs"]),
+        ({"NNODES": "2"}, ["rlvr.cluster wait", "verl.trainer.main_ppo --config-dir=configs"]),
+        ({"RAY_ADDRESS": "10.0.0.1:6379"}, ["rlvr.cluster wait", "verl.trainer.main_ppo --config-dir=configs"]),
     ):
         clean = {key: value for key, value in os.environ.items() if key not in ("DRY_RUN", "RAY_ADDRESS", "NNODES")}
         command = ["bash", "-c", stub, "bash", "run_tiny_grpo.sh"]

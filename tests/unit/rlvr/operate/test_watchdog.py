@@ -14,10 +14,11 @@ from hydra.core.utils import JobStatus
 from omegaconf import OmegaConf
 from ray.exceptions import ActorUnavailableError, RpcError
 
-from rlvr.operate import ray_tables, watchdog
+from rlvr.cluster import ray_tables
+from rlvr.operate import watchdog
 from rlvr.operate.watchdog import Watchdog
 from rlvr.training import progress
-from tests.unit.rlvr.operate.test_ray_tables import alive, cluster, died
+from tests.unit.rlvr.cluster.test_ray_tables import alive, cluster, died
 
 STATUS = {
     "phase": "validation > rollout and reward",

@@ -12,8 +12,9 @@ from passk.estimate import Statistic
 from rlvr.study import estimate, gather
 from rlvr.study.claims import CONFIRMED, NOT_CONFIRMED, NOT_RUN, REFUTED, Paths, answer, verdict
 from rlvr.study.commands import RunFailed
+from rlvr.study.load import load
 from rlvr.study.published import Cell, cells, table
-from rlvr.study.spec import Assumed, Claim, Measured, load
+from rlvr.study.spec import Assumed, Claim, Measured
 from rlvr.study.tuning import choose, read_chosen
 from tests.unit.passk.test_frontier import straight
 from tests.unit.rlvr.study.made import HEADER, specification

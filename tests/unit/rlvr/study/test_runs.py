@@ -8,8 +8,8 @@ from rich.progress import Progress
 
 from rlvr.study import commands
 from rlvr.study.commands import RunFailed, training_command
+from rlvr.study.load import load
 from rlvr.study.runs import plan, rate_text, value_text
-from rlvr.study.spec import load
 from tests.conftest import ROOT
 from tests.unit.rlvr.study.made import specification
 

@@ -3,7 +3,8 @@
 import pytest
 
 from rlvr.methods import METHODS
-from rlvr.study.spec import SpecError, load
+from rlvr.study.load import load
+from rlvr.study.spec import SpecError
 from tests.conftest import ROOT
 from tests.unit.rlvr.study.made import HEADER, specification
 

@@ -11,8 +11,8 @@ import pytest
 from rlvr.launch.shapes import KNOWN
 from rlvr.study import __main__ as command
 from rlvr.study import dry_run
+from rlvr.study.load import load
 from rlvr.study.runs import plan
-from rlvr.study.spec import load
 from tests.conftest import MATH_ROW, ROOT
 
 

@@ -24,7 +24,7 @@ from rich.text import Text
 
 import rlvr.configs
 from rlvr import machine
-from rlvr.launch import cpus
+from rlvr.cluster import cpus, nvidia_smi
 from rlvr.operate.doctor import Finding, Level, compilers, exit_code, gpus, host, ray_worker, red, run, software, yellow
 
 MARKS: dict[Level, str] = {"green": "✓", "yellow": "!", "red": "✗"}
@@ -33,7 +33,7 @@ CONFIGS = Path(rlvr.configs.__file__).parent
 
 def findings(config_name: str, overrides: Sequence[str], with_ray: bool, login_node: bool = False) -> Iterator[Finding]:
     """All lines, as they become known. ``login_node``: this machine only starts the run."""
-    driver = gpus.ask()
+    driver = nvidia_smi.ask()
     try:
         config = planned(config_name, overrides)
     except HydraException as error:

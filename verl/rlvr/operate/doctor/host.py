@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rlvr import machine
-from rlvr.launch.cpus import for_ray
+from rlvr.cluster.cpus import for_ray
 from rlvr.operate.doctor import Finding, green, red, yellow
 
 GIB = 2**30

@@ -25,7 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from rlvr.operate.doctor import gpus
+from rlvr.cluster import nvidia_smi
 from rlvr.operate.gpu_check import Check, Context
 from rlvr.operate.gpu_check.steps import MARK, STEPS, Step
 
@@ -127,8 +127,8 @@ def end(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def listed() -> tuple[gpus.Gpu, ...]:
-    driver = gpus.ask()
+def listed() -> tuple[nvidia_smi.Gpu, ...]:
+    driver = nvidia_smi.ask()
     return driver.gpus if driver else ()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from rlvr.operate.doctor import gpus
+from rlvr.cluster import nvidia_smi
 from rlvr.operate.gpu_check import Context, Load, materials
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -47,7 +47,7 @@ def machine_of(context: Context) -> str:
     """The file of configs/machine for the memory of this machine's first GPU."""
     if context.device == "cpu":
         return "cpu"
-    driver = gpus.ask()
+    driver = nvidia_smi.ask()
     gib = driver.gpus[0].memory_total / 1024 if driver and driver.gpus else 0
     return next(name for least, name in MACHINES if gib >= least)
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from rlvr.cluster import nvidia_smi
 from rlvr.operate.doctor import __main__ as doctor
 from rlvr.operate.doctor import compilers, exit_code, gpus, green, host, ray_worker, red, run, software, yellow
 from rlvr.operate.doctor.host import GIB
@@ -69,10 +70,10 @@ HEADER = "| NVIDIA-SMI 570.124.06   Driver Version: 570.124.06   CUDA Version: 1
 
 
 def test_nvidia_smi_s_output():
-    driver = gpus.parse(LISTED, HEADER)
+    driver = nvidia_smi.parse(LISTED, HEADER)
     assert driver.cuda == (12, 8)
     assert [gpu.memory_used for gpu in driver.gpus] == [4, 40000]
-    assert gpus.parse("0, NVIDIA GB10, [N/A], [N/A], 580.1\n", "").gpus[0].memory_total == 0
+    assert nvidia_smi.parse("0, NVIDIA GB10, [N/A], [N/A], 580.1\n", "").gpus[0].memory_total == 0
 
 
 @pytest.mark.parametrize(
@@ -80,10 +81,14 @@ def test_nvidia_smi_s_output():
     [
         (None, None, ["green"]),
         (None, 8, ["red"]),
-        (gpus.Driver(error="NVIDIA-SMI has failed"), 1, ["red"]),
-        (gpus.parse(LISTED, HEADER), 2, ["green", "yellow"]),  # one is in use
-        (gpus.parse(LISTED.splitlines()[0], HEADER), 8, ["red"]),
-        (gpus.parse(LISTED.splitlines()[0] + "\n1, NVIDIA L4, 23034, 1, 570.124.06", HEADER), 2, ["green", "yellow"]),
+        (nvidia_smi.Driver(error="NVIDIA-SMI has failed"), 1, ["red"]),
+        (nvidia_smi.parse(LISTED, HEADER), 2, ["green", "yellow"]),  # one is in use
+        (nvidia_smi.parse(LISTED.splitlines()[0], HEADER), 8, ["red"]),
+        (
+            nvidia_smi.parse(LISTED.splitlines()[0] + "\n1, NVIDIA L4, 23034, 1, 570.124.06", HEADER),
+            2,
+            ["green", "yellow"],
+        ),
     ],
 )
 def test_gpus(driver, wanted, found):
@@ -163,7 +168,7 @@ def test_main_memory_that_the_run_would_not_have():
 def test_a_login_node_is_checked_for_a_run_elsewhere(monkeypatch, tmp_path):
     """No GPU, VERL_PLATFORM not set, the run on GPUs: nothing of the machine is red, and what was left out is said."""
     monkeypatch.delenv("VERL_PLATFORM")
-    monkeypatch.setattr(gpus, "ask", lambda: None)
+    monkeypatch.setattr(nvidia_smi, "ask", lambda: None)
     monkeypatch.setattr(software, "probe", lambda module: Import({"version": "1", "cuda": "13.0", "sees": 0}))
     overrides = ["base_model=qwen2.5-math-7b", "machine=gpu80"]
     there = {line.check: line for line in doctor.findings("psr_nsr", overrides, False)}

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlvr.cluster import nvidia_smi
 from rlvr.operate import gpu_check
-from rlvr.operate.doctor import gpus
 from rlvr.operate.gpu_check import Check, Context, Shape, above, below, materials, memory, reload, runs, training
 from rlvr.operate.gpu_check import __main__ as command
 from rlvr.operate.gpu_check.steps import STEPS
@@ -138,7 +138,9 @@ def test_the_large_shape_is_as_deep_as_main_memory_allows():
 
 def test_a_card_gets_the_configuration_of_its_memory(monkeypatch, tmp_path):
     for mib, name in ((143771, "gpu141"), (81559, "gpu80"), (46068, "gpu48"), (23034, "gpu24")):
-        monkeypatch.setattr(runs.gpus, "ask", lambda mib=mib: gpus.Driver((gpus.Gpu(0, "x", mib, 0, "580"),)))
+        monkeypatch.setattr(
+            runs.nvidia_smi, "ask", lambda mib=mib: nvidia_smi.Driver((nvidia_smi.Gpu(0, "x", mib, 0, "580"),))
+        )
         assert runs.machine_of(Context("cuda", 1, tmp_path)) == name
     assert runs.machine_of(Context("cpu", 1, tmp_path)) == "cpu"
 

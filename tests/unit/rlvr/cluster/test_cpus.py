@@ -3,7 +3,7 @@
 from omegaconf import OmegaConf
 
 from rlvr import machine
-from rlvr.launch.cpus import for_ray, threads
+from rlvr.cluster.cpus import for_ray, threads
 
 
 def test_ray_gets_what_verl_books_and_not_a_host_of_cores():

@@ -1,9 +1,9 @@
 """Ray clusters of several machines: start a node, wait for the nodes that were promised, say what Ray sees.
 
-    python3 -m rlvr.operate.cluster head 10.0.0.1                      # or scripts/ray_cluster head 10.0.0.1
-    python3 -m rlvr.operate.cluster worker 10.0.0.1:6379
-    python3 -m rlvr.operate.cluster wait --nodes 2 --gpus-per-node 8   # of RAY_ADDRESS; exit code 2 if they do not come
-    python3 -m rlvr.operate.cluster status
+    python3 -m rlvr.cluster head 10.0.0.1                      # or scripts/ray_cluster head 10.0.0.1
+    python3 -m rlvr.cluster worker 10.0.0.1:6379
+    python3 -m rlvr.cluster wait --nodes 2 --gpus-per-node 8   # of RAY_ADDRESS; exit code 2 if they do not come
+    python3 -m rlvr.cluster status
 
 ``head`` and ``worker`` stay in the foreground, so stopping one stops that node and nothing else. They ask for Ray's token
 (``RAY_AUTH_MODE=token``) unless told otherwise, because whoever reaches a Ray cluster runs code on it. Deliberately left out: ssh
@@ -25,7 +25,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
 from rlvr import machine
-from rlvr.launch.cpus import for_ray
+from rlvr.cluster.cpus import for_ray
 
 EXIT_CODE = 2
 PORT = 6379
@@ -240,7 +240,7 @@ def count_gpus() -> int | None:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="rlvr.operate.cluster", description=str(__doc__).splitlines()[0])
+    top = argparse.ArgumentParser(prog="rlvr.cluster", description=str(__doc__).splitlines()[0])
     roles = top.add_subparsers(dest="command", required=True)
     for role, meaning in (
         ("head", "this machine's address, as the others reach it"),
@@ -280,7 +280,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cluster error: {error}", file=sys.stderr)
         return EXIT_CODE
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

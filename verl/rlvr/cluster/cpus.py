@@ -1,6 +1,6 @@
 """How many CPUs to tell Ray of (``ray_kwargs.ray_init.num_cpus``): those that this process may use, not those of the host.
 
-    python3 -m rlvr.launch.cpus GPUS
+    python3 -m rlvr.cluster.cpus GPUS
 
 Left to itself Ray counts the host's cores, and on a large host or in a container it seems frozen after "Started a local Ray
 instance". Ray only keeps books with the number: verl books a few CPUs for each GPU whatever the machine has, so it is never below

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from omegaconf import OmegaConf
 
-from rlvr.operate import cluster
+from rlvr.cluster import nodes
 from tests.conftest import ROOT
 
 
@@ -23,59 +23,59 @@ def record(host: str, gpus: float = 8, alive: bool = True) -> dict:
 
 
 def test_nothing_is_missing():
-    nodes = cluster.read_nodes([record("a"), record("bb")])
-    assert cluster.missing(nodes, 2, 8, ["a", "bb"]) is None
-    assert cluster.describe(nodes) == "  a (10.0.0.1): 64 CPUs, 8 GPUs\n  bb (10.0.0.2): 64 CPUs, 8 GPUs"
+    seen = nodes.read_nodes([record("a"), record("bb")])
+    assert nodes.missing(seen, 2, 8, ["a", "bb"]) is None
+    assert nodes.describe(seen) == "  a (10.0.0.1): 64 CPUs, 8 GPUs\n  bb (10.0.0.2): 64 CPUs, 8 GPUs"
 
 
 def test_missing_nodes_are_named_by_count_and_name():
-    nodes = cluster.read_nodes([record("a"), record("bb", alive=False)])
-    said = cluster.missing(nodes, 3, 8, ["a.domain", "bb", "ccc"])
+    seen = nodes.read_nodes([record("a"), record("bb", alive=False)])
+    said = nodes.missing(seen, 3, 8, ["a.domain", "bb", "ccc"])
     assert said == "2 of 3 nodes with 8 GPUs are missing; not there: bb, ccc"
 
 
 def test_a_node_with_too_few_gpus_is_named():
-    nodes = cluster.read_nodes([record("a"), record("bb", gpus=4)])
-    assert cluster.missing(nodes, 2, 8, []) == "1 of 2 nodes with 8 GPUs are missing; too few GPUs: bb (4 GPUs)"
+    seen = nodes.read_nodes([record("a"), record("bb", gpus=4)])
+    assert nodes.missing(seen, 2, 8, []) == "1 of 2 nodes with 8 GPUs are missing; too few GPUs: bb (4 GPUs)"
 
 
 def test_names_by_hand_or_from_slurm(monkeypatch, tmp_path):
     monkeypatch.delenv("RLVR_NODES", raising=False)
     monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
-    assert cluster.promised_names() == []
+    assert nodes.promised_names() == []
     scontrol = tmp_path / "scontrol"
     scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[1-2]" ] && printf "n1\\nn2\\n"\n')
     scontrol.chmod(scontrol.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_NODELIST", "n[1-2]")
-    assert cluster.promised_names() == ["n1", "n2"]
+    assert nodes.promised_names() == ["n1", "n2"]
     monkeypatch.setenv("RLVR_NODES", "x, y")
-    assert cluster.promised_names() == ["x", "y"]
+    assert nodes.promised_names() == ["x", "y"]
 
 
 @pytest.mark.parametrize(("address", "named"), [("ray://10.0.0.1:10001", "HOST:PORT"), ("10.0.0.1", "HOST:PORT")])
 def test_an_address_of_another_kind(monkeypatch, capsys, address, named):
     monkeypatch.setenv("RAY_ADDRESS", address)
-    assert cluster.main(["wait", "--nodes=2", "--gpus-per-node=8", "--timeout=0"]) == 2
+    assert nodes.main(["wait", "--nodes=2", "--gpus-per-node=8", "--timeout=0"]) == 2
     assert named in capsys.readouterr().err
 
 
 def test_a_head_that_does_not_answer(monkeypatch, capsys):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    assert cluster.main(["wait", "--nodes=2", "--gpus-per-node=8", "--timeout=0"]) == 2
+    assert nodes.main(["wait", "--nodes=2", "--gpus-per-node=8", "--timeout=0"]) == 2
     assert "nobody answers at RAY_ADDRESS=127.0.0.1:1" in capsys.readouterr().err
 
 
 def test_commands_that_start_nodes():
-    head = cluster.start_command("head", "10.0.0.1", 6379, None, 8, ["--temp-dir=/x"])
+    head = nodes.start_command("head", "10.0.0.1", 6379, None, 8, ["--temp-dir=/x"])
     assert {"--head", "--block", "--port=6379", "--num-gpus=8", "--dashboard-host=127.0.0.1", "--temp-dir=/x"} <= {
         *head
     }
     (cpus,) = (int(word.split("=")[1]) for word in head if word.startswith("--num-cpus="))
     assert cpus >= 8 * 3 + 1, "verl reserves three a GPU and one for the trainer"
-    worker = cluster.start_command("worker", "10.0.0.1", 6379, 4, None, [])
+    worker = nodes.start_command("worker", "10.0.0.1", 6379, 4, None, [])
     assert "--address=10.0.0.1:6379" in worker and "--num-cpus=4" in worker and "--head" not in worker
-    assert "--address=10.0.0.1:7000" in cluster.start_command("worker", "10.0.0.1:7000", 6379, 4, None, [])
+    assert "--address=10.0.0.1:7000" in nodes.start_command("worker", "10.0.0.1:7000", 6379, 4, None, [])
 
 
 @pytest.mark.parametrize(("address", "kept"), [(None, True), ("local", True), ("10.0.0.1:6379", False)])
@@ -85,7 +85,7 @@ def test_a_run_brings_no_resources_into_a_cluster(monkeypatch, address, kept):
         monkeypatch.setenv("RAY_ADDRESS", address)
     config = OmegaConf.create({"ray_kwargs": {"ray_init": {"num_cpus": 16, "num_gpus": 1, "include_dashboard": False}}})
     OmegaConf.set_struct(config, True)
-    cluster.JoinCluster().on_run_start(config)
+    nodes.JoinCluster().on_run_start(config)
     assert ("num_cpus" in config.ray_kwargs.ray_init) == ("num_gpus" in config.ray_kwargs.ray_init) == kept
     assert "include_dashboard" in config.ray_kwargs.ray_init
 
@@ -94,7 +94,7 @@ def test_a_run_without_an_address_joins_no_cluster_that_happens_to_be_there(monk
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     config = OmegaConf.create({"ray_kwargs": {"ray_init": {"num_cpus": 16}}})
     OmegaConf.set_struct(config, True)
-    cluster.JoinCluster().on_run_start(config)
+    nodes.JoinCluster().on_run_start(config)
     assert config.ray_kwargs.ray_init == {"num_cpus": 16, "address": "local"}
 
 

@@ -8,8 +8,8 @@ import pytest
 from google.protobuf import json_format
 from ray.core.generated import gcs_pb2
 
-from rlvr.operate import ray_tables
-from rlvr.operate.ray_tables import Cluster, Node, Worker
+from rlvr.cluster import ray_tables
+from rlvr.cluster.ray_tables import Cluster, Node, Worker
 
 RECORDED = json.loads(Path(__file__).with_name("ray_tables.json").read_text())
 NODES = {"n1": Node("one (10.0.0.1)"), "n2": Node("two (10.0.0.2)", cause="missed heartbeats")}
