@@ -34,6 +34,9 @@ TOOLS = ROOT / ".tools"
 PYTHONS = ("3.10", "3.11", "3.12")
 PYTORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 NEW = {"pip", "setuptools", "wheel"}  # all that an environment holds right after it was made by hand
+# What has no wheel and is Python alone. Everything else comes as a wheel or stops the install: nothing is compiled.
+FROM_SOURCE = ("antlr4-python3-runtime", "cellpylib", "zss")
+NOTHING_COMPILED = ["--no-build-isolation", "--only-binary", ":all:", "--no-binary", ",".join(FROM_SOURCE)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Kind:
     lock: Path
     size: str  # of its packages, compressed
     torch: Path | None = None  # names a CPU build, which is on its own
-    local: tuple[str, ...] = ("--editable", str(ROOT))  # packages of this repository
+    local: tuple[str, ...] = (f"{ROOT}/packaging/pycosat", "--editable", str(ROOT))  # packages of this repository
 
 
 LOCKS = ROOT / "requirements"
@@ -54,7 +57,7 @@ KINDS = {
         LOCKS / "cpu.txt",
         "1 GB",
         LOCKS / "torch-cpu.txt",
-        local=(f"{ROOT}/packaging/vllm-alias", "--editable", str(ROOT)),
+        local=(f"{ROOT}/packaging/vllm-alias", f"{ROOT}/packaging/pycosat", "--editable", str(ROOT)),
     ),
     "gpu": Kind(ROOT / ".venv-gpu", LOCKS / "gpu.txt", "6 GB"),
     "trl": Kind(ROOT / ".venv-trl", LOCKS / "trl.txt", "500 MB", LOCKS / "torch-cpu.txt", local=()),
@@ -131,7 +134,7 @@ def install(kind: Kind, chosen: str | None, lock: int) -> None:
         if kind.torch:
             installer.install(folder, ["--requirement", str(kind.torch), *where])
         installer.install(folder, ["--require-hashes", "--requirement", builders(kind.lock)])
-        installer.install(folder, ["--require-hashes", "--no-build-isolation", "--requirement", str(kind.lock)])
+        installer.install(folder, [*NOTHING_COMPILED, "--require-hashes", "--requirement", str(kind.lock)])
     if kind.local:
         with timed("this repository", spent):
             installer.install(folder, ["--no-build-isolation", *kind.local])
@@ -154,6 +157,8 @@ def inputs(kind: Kind) -> str:
         ROOT / "pyproject.toml",
         ROOT / "setup.py",
         ROOT / "packaging/vllm-alias/pyproject.toml",
+        ROOT / "packaging/pycosat/pyproject.toml",
+        ROOT / "packaging/pycosat/pycosat.py",
     ]
     files += [ROOT / "scripts/install.py", ROOT / "scripts/installers.py"]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files if file)).hexdigest()

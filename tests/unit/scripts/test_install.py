@@ -1,5 +1,6 @@
 """What `make install` decides: which Python, where torch is looked for, and when an environment counts as whole."""
 
+import importlib.util
 import json
 import re
 import sys
@@ -72,12 +73,24 @@ def test_the_two_sets_never_share_an_environment():
                 assert made_by in needs.split(), target
 
 
-def test_the_gpu_set_compiles_nothing():
-    """flash-attn has no wheel; what comes as source is Python alone."""
-    lock = (ROOT / "requirements" / "gpu.txt").read_text()
-    assert "flash-attn" not in lock and "flash_attn" not in lock
-    assert "--no-binary" not in lock
-    assert not hasattr(install.KINDS["gpu"], "compiled")
+@pytest.mark.parametrize("kind", install.KINDS)
+def test_an_install_compiles_nothing(kind):
+    """flash-attn and pycosat have no wheel; of what comes as source the install takes only what is Python alone."""
+    lock = install.KINDS[kind].lock.read_text()
+    assert not re.search(r"^(flash[-_]attn|pycosat)\b", lock, re.MULTILINE)
+    words = install.NOTHING_COMPILED
+    assert words[words.index("--only-binary") + 1] == ":all:"
+    assert words[words.index("--no-binary") + 1] == "antlr4-python3-runtime,cellpylib,zss"
+
+
+def test_the_stand_in_for_pycosat_finds_every_solution():
+    """Run from its file: an environment has it under its own name."""
+    spec = importlib.util.spec_from_file_location("stand_in", ROOT / "packaging" / "pycosat" / "pycosat.py")
+    stand_in = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stand_in)
+    found = [tuple(one) for one in stand_in.itersolve([[1, 2], [-1, -2], [3]])]
+    assert sorted(found) == [(-1, 2, 3), (1, -2, 3)]
+    assert next(stand_in.itersolve([[1], [-1]]), None) is None
 
 
 def test_a_stand_in_that_only_prints_an_error_is_no_python(tmp_path):
