@@ -1,9 +1,9 @@
-# make quickstart · make paper · make methods · make real · make test · make bench · make bench-step · make kill-storm · make install · make install-gpu · make lint · make lock · make clean
+# make quickstart · make paper · make methods · make real · make test · make bench · make bench-step · make bench-scale · make kill-storm · make install · make install-gpu · make lint · make lock · make clean
 # PYTHON=/path/to/python chooses the Python of a new environment; without it one that works is found.
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu quickstart paper methods real test test-real test-unit test-gpu-set bench bench-step kill-storm lint lock clean
+.PHONY: help install install-gpu quickstart paper methods real test test-real test-unit test-gpu-set bench bench-step bench-scale kill-storm lint lock clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ bench-step: install
 	bash scripts/install.sh trl
 	$(if $(filter tiny,$(MODEL)),.venv/bin/python -m rlvr.tiny,scripts/prepare_smollm2)
 	.venv/bin/python tests/bench/bench_step.py step --model $(MODEL) --sizes $(SIZES) --rounds $(ROUNDS) --contenders $(CONTENDERS)
+
+## make bench-scale   a step of 512 to 16,384 samples without a model: time, memory and bytes of everything else (CELLS=8192x3072)
+CELLS ?=
+bench-scale: install
+	.venv/bin/python -m rlvr.tiny
+	.venv/bin/python tests/bench/bench_scale.py $(if $(CELLS),--cells $(CELLS))
 
 ## make kill-storm   kill an evaluation N times at random moments, without a model and REAL times with one; nothing may be lost
 N ?= 1000
