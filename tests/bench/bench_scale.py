@@ -14,6 +14,7 @@ is every other phase: nothing is generated then. Deliberately left out: the grad
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ CELLS = "512x3072,2048x3072,4096x3072,8192x3072,8192x3072x4,16384x3072,2048x3174
 
 
 def main(cells: Any = CELLS, output: str = "runs/bench-scale") -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the run ends with this process
     console = Console(width=180)
     folder = ROOT / output
     results = []
@@ -74,11 +76,11 @@ def run(samples: int, limit: int, workers: int, folder: Path, name: str) -> dict
             try:
                 code = process.wait(timeout=LIMIT_SECONDS)
             except subprocess.TimeoutExpired:
-                process.terminate()
-                process.wait()
                 sys.exit(f"{name} took more than {LIMIT_SECONDS} s; its log is {log}")
             finally:
                 peaks = memory.stop()
+                process.terminate()  # where this process is ended before the run
+                process.wait()
         if code:
             sys.exit(f"{name} failed with exit code {code}; its log is {log}")
         lines = read(meters / "phases.jsonl")
