@@ -45,13 +45,13 @@ def by_phase(lines: Sequence[dict[str, Any]], messages: Sequence[dict[str, Any]]
     return phases
 
 
-def total(result: dict[str, Any], names: Sequence[str] | None = None) -> float:
-    """Processor seconds of a step, of the processes named."""
+def total(result: dict[str, Any], names: Sequence[str] | None = None, left_out: str = "") -> float:
+    """Processor seconds of a step, of the processes named, without those of a phase."""
     return sum(
         seconds
-        for phase in result["phases"].values()
+        for which, phase in result["phases"].items()
         for name, seconds in phase["cpu_s"].items()
-        if names is None or name in names
+        if which != left_out and (names is None or name in names)
     )
 
 
@@ -68,14 +68,15 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def show(results: Sequence[dict[str, Any]], console: Console) -> None:
-    table = Table("samples × limit", "workers", "M tokens", "rollout s", "the rest s", "of 300 s", "data plane CPU s", "of 300 s",
-                  "rollout workers CPU s", "trainer + queue GB", "all GB", "put, got MB")  # fmt: skip
+    columns = ("samples × limit", "workers", "M tokens", "rollout s", "the rest s", "of 300 s")
+    columns += ("data plane CPU s", "of 300 s", "without the rollout", "of 300 s", "rollout workers CPU s")
+    table = Table(*columns, "trainer + queue GB", "all GB", "put, got MB")
     for result in results:
         peaks, size = result["peaks"], defaultdict(int)
         for phase in result["phases"].values():
             for kind, number in phase["bytes"].items():
                 size[kind] += number
-        rest, plane = waited(result), total(result, DATA_PLANE)
+        rest, plane, after = waited(result), total(result, DATA_PLANE), total(result, DATA_PLANE, left_out=ROLLOUT)
         table.add_row(
             f"{result['samples']} × {result['limit']}",
             str(result["workers"]),
@@ -85,6 +86,8 @@ def show(results: Sequence[dict[str, Any]], console: Console) -> None:
             f"{rest / STEP_S:.1%}",
             f"{plane:.1f}",
             f"{plane / STEP_S:.1%}",
+            f"{after:.1f}",
+            f"{after / STEP_S:.1%}",
             f"{total(result, ['rollout workers']):.1f}",
             f"{peaks['trainer and TransferQueue'] / GB:.2f}",
             f"{peaks['all'] / GB:.2f}",

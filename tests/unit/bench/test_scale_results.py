@@ -45,6 +45,7 @@ def test_the_rollout_is_no_waiting():
     assert waited(result) == 1.0
     assert total(result) == pytest.approx(3.0)
     assert total(result, ["storage"]) == pytest.approx(1.0)
+    assert total(result, ["storage"], left_out="rollout") == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])
