@@ -106,10 +106,11 @@ def off_policy_metrics(old: torch.Tensor, rollout: torch.Tensor, mask: torch.Ten
 
 def store_advantages(batch: KVBatchMeta, config: DictConfig) -> KVBatchMeta:
     """``advantages`` and ``returns`` of every token; go on with the batch that is returned."""
-    fields = ["uid", "response_mask", "rm_scores"]
+    stored = config.algorithm.adv_estimator == ESTIMATOR
+    fields = ["response_mask", "rm_scores"] + ["uid"] * (not stored)
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
     mask = data["response_mask"]
-    if config.algorithm.adv_estimator == ESTIMATOR:
+    if stored:
         advantages = spread(read(batch, ADVANTAGE), mask)
         returns = to_go(data["rm_scores"], mask)
     else:

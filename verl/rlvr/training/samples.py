@@ -61,13 +61,16 @@ def read_samples(
     Raises:
         ValueError: if a reward is neither 0 nor 1, or a reward function names an unknown kind; names the data source.
     """
-    fields = ["rm_scores", "data_source", "extra_fields"]
+    fields = ["rm_scores", "extra_fields"]
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
     rewards = [row.sum().item() for row in data["rm_scores"].unbind()]
     said = [getattr(row, "data", row).get("reward_extra_info", {}) for row in data["extra_fields"]]
     for row, reward in enumerate(rewards):
         if verifiable and reward not in (0.0, 1.0):
-            source = list(data["data_source"])[row]
+            named = tq.kv_batch_get(
+                keys=[batch.keys[row]], partition_id=batch.partition_id, select_fields=["data_source"]
+            )
+            source = next(iter(named["data_source"]))
             raise ValueError(f"data source {source!r}: a verifiable reward is 0 or 1, got {reward}")
     truncated = read_truncated(batch, max_response_length, stop_tokens)
     kinds = incorrect_kinds([reward == 1 for reward in rewards], [one.get("kind") for one in said], truncated)
