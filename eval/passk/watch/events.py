@@ -62,7 +62,7 @@ def _grader(rows: Sequence[Row]) -> list[Event]:
     for row in rows:
         counts = {what: number(row, f"rlvr/grader_{what}") or 0.0 for what in ("timeouts", "errors")}
         if failed := sum(counts.values()):
-            parts = ", ".join(f"{count:.0f} {what}" for what, count in counts.items() if count)
+            parts = ", ".join(f"{what}: {count:.0f}" for what, count in counts.items() if count)
             of = samples_of(row)
             text = f"the grader failed on {failed:.0f}{'' if of is None else f' of {of:.0f}'} answers ({parts})"
             found.append(Event(row["step"], "grader", text))

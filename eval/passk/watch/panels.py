@@ -31,7 +31,7 @@ PHASES = (
     "save_checkpoint",
     "update_weights",
 )
-VALIDATION_PHASE = "testing"  # which upstream does not count in a step
+BESIDE_THE_STEP = {"validation": "testing", "samples": "samples"}  # label -> phase that is not counted in timing_s/step
 
 
 @dataclass
@@ -140,12 +140,13 @@ def gradient_norm(rows: Sequence[Row]) -> Panel:
 
 
 def seconds(rows: Sequence[Row]) -> Panel:
-    """Time by phase, validation included; what a step took beside its phases is ``other``."""
+    """Time by phase, validation and the writing of samples included; what a step took beside its phases is ``other``."""
     lines = [Line(phase.replace("_", " "), column(rows, f"timing_s/{phase}")) for phase in PHASES]
     parts = [sum(line.values[at] or 0.0 for line in lines) for at in range(len(rows))]
     step = column(rows, "timing_s/step")
     other: Figures = [None if whole is None else max(0.0, whole - part) for whole, part in zip(step, parts)]
-    lines += [Line("other", other), Line("validation", column(rows, f"timing_s/{VALIDATION_PHASE}"))]
+    lines.append(Line("other", other))
+    lines += [Line(label, column(rows, f"timing_s/{phase}")) for label, phase in BESIDE_THE_STEP.items()]
     lines = [line for line in lines if any(value is not None for value in line.values)]
     return _panel(lines, {"other": "timing_s/step"})
 
@@ -165,10 +166,10 @@ PANELS: dict[str, tuple[str, str, bool, Callable[[Sequence[Row]], Panel]]] = {
 
 
 def hours(rows: Sequence[Row]) -> list[float]:
-    """(steps,) hours until the end of each step and its validation; a step that logged no time took none."""
+    """(steps,) hours until the end of each step, its validation and samples; a step that logged no time took none."""
     total, ends = 0.0, []
     for row in rows:
-        total += (number(row, "timing_s/step") or 0.0) + (number(row, f"timing_s/{VALIDATION_PHASE}") or 0.0)
+        total += sum(number(row, f"timing_s/{phase}") or 0.0 for phase in ("step", *BESIDE_THE_STEP.values()))
         ends.append(total / 3600)
     return ends
 

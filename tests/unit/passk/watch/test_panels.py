@@ -58,15 +58,16 @@ def test_kinds_and_correct_samples_are_all_samples(tmp_path):
 
 
 def test_phases_and_what_is_beside_them_are_the_step():
-    panel = panels.seconds([ROW | {"timing_s/testing": 2.5}, {"step": 2}])
+    panel = panels.seconds([ROW | {"timing_s/testing": 2.5, "timing_s/samples": 0.5}, {"step": 2}])
     assert {one.label: one.values for one in panel.lines} == {
         "gen": [4, None],
         "update actor": [3, None],
         "other": [2, None],
         "validation": [2.5, None],
+        "samples": [0.5, None],
     }
-    assert panels.hours([ROW, {"step": 2}, ROW | {"timing_s/testing": 1}]) == pytest.approx(
-        [9 / 3600, 9 / 3600, 19 / 3600]
+    assert panels.hours([ROW, {"step": 2}, ROW | {"timing_s/testing": 1, "timing_s/samples": 0.5}]) == pytest.approx(
+        [9 / 3600, 9 / 3600, 19.5 / 3600]
     )
 
 
@@ -113,7 +114,7 @@ def test_what_stands_on_the_time_axis():
         (0, "start"), (2, "skipped"), (2, "grader"), (2, "start"), (3, "lost"), (3, "watchdog"),
     ]  # fmt: skip
     texts = {one.kind: one.text for one in found}
-    assert texts["grader"] == "the grader failed on 3 of 40 answers (2 timeouts, 1 errors)"
+    assert texts["grader"] == "the grader failed on 3 of 40 answers (timeouts: 2, errors: 1)"
     assert texts["watchdog"] == "then: no progress for 60 s · waits"
     assert set(texts) <= set(events.MARKS) and len(set(events.MARKS.values())) == len(events.MARKS)
 
