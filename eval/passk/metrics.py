@@ -168,10 +168,7 @@ def _if_cut(result: Estimate) -> list[str]:
         "  pass@k if the truncated answers were left out, or had been right: what is above is the lowest, right the highest"
     ]
     for k in result.pass_at_k:
-        left_out = result.if_cut.left_out.get(k)
-        out = "no question has so many" if left_out is None else _interval(left_out)
-        if left_out is not None and left_out.questions < result.questions:
-            out += f" on {left_out.questions} of {result.questions}"
+        out = _left_out(result.if_cut, k)
         lines.append(f"  {f'pass@{k}':<22}left out {out}; right {_interval(result.if_cut.right[k])}")
     return lines
 
@@ -180,16 +177,23 @@ def _difference_if_cut(one: Difference) -> list[str]:
     if one.if_cut is None or one.if_cut.lowest == one.pass_at_k == one.if_cut.highest:
         return []
     lines = [
-        "  if the truncated answers of both were left out, or right; and between what it lies, whichever of them were right"
+        "  if the truncated answers of both were left out, or right; between: its bounds, whichever of them had been right"
     ]
     return lines + [f"  {f'pass@{k}':<22}{_either(one.if_cut, k)}" for k in one.pass_at_k]
 
 
 def _either(if_cut: IfCut, k: int) -> str:
-    left_out = if_cut.left_out.get(k)
-    out = "no question has so many" if left_out is None else _interval(left_out, signed=True)
     low, high = (100 * part[k].value for part in (if_cut.lowest, if_cut.highest))
-    return f"left out {out}; right {_interval(if_cut.right[k], signed=True)}; between {low:+.2f} and {high:+.2f}"
+    out, right = _left_out(if_cut, k, signed=True), _interval(if_cut.right[k], signed=True)
+    return f"left out {out}; right {right}; between {low:+.2f} and {high:+.2f}"
+
+
+def _left_out(if_cut: IfCut, k: int, signed: bool = False) -> str:
+    """pass@k without the truncated answers, and on how many questions it stands where some have too few others."""
+    found, of = if_cut.left_out.get(k), if_cut.right[k].questions
+    if found is None:
+        return "no question has so many"
+    return _interval(found, signed) + (f" on {found.questions} of {of}" if found.questions < of else "")
 
 
 def _is_any(value: Statistic) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from passk.estimate import Difference, Estimate, Statistic
+from passk.estimate import Difference, Estimate, IfCut, Statistic
 from passk.kinds import derived, is_kind, words
 from passk.metrics import EXIT_CODE, as_json, evaluate, read
 from passk.pages import asset, fill, json_in_html, policy, script_of, style_of
@@ -214,9 +214,10 @@ def _table(estimates: Sequence[Estimate]) -> str:
     if any(one.maj_at_k for one in estimates):
         rows += [(f"maj@{k}", [one.maj_at_k.get(k) for one in estimates]) for k in ks]
     rows += [("solved at least once", [one.solved_at_least_once for one in estimates])]
-    rows += [("never", [one.solved_never for one in estimates]), ("always", [one.solved_always for one in estimates])]
+    rows += [("solved never", [one.solved_never for one in estimates])]
+    rows += [("solved always", [one.solved_always for one in estimates])]
     rows += _kind_rows(estimates)
-    return _grid("<th>%, 95 % interval</th>", [one.name for one in estimates], rows)
+    return _grid("<th>%, 95 % interval</th>", [one.name for one in estimates], _cells(rows))
 
 
 def _differences(differences: Sequence[Difference]) -> str:
@@ -226,7 +227,7 @@ def _differences(differences: Sequence[Difference]) -> str:
         columns = [one for one in differences if one.baseline == baseline]
         rows = _rows(columns, sorted({k for one in columns for k in one.pass_at_k})) + _kind_rows(columns)
         caption = f"<caption>{html.escape(f'minus {baseline}, paired by question, in points')}</caption>"
-        parts.append(_grid("<td></td>", [one.name for one in columns], rows, caption, "+"))
+        parts.append(_grid("<td></td>", [one.name for one in columns], _cells(rows, "+"), caption))
     return "\n".join(parts)
 
 
@@ -248,9 +249,9 @@ def _if_cut(estimates: Sequence[Estimate], differences: Sequence[Difference]) ->
         told = [one for one in ones if one.if_cut is not None]
         columns = [(one, name) for one in told for name in names]
         ks = sorted({k for one in told for k in one.pass_at_k})
-        rows = [(f"pass@{k}", [getattr(one.if_cut, name).get(k) for one, name in columns]) for k in ks]
+        rows = [(f"pass@{k}", [_cell_if_cut(one.if_cut, name, k, sign) for one, name in columns]) for k in ks]
         heads = [f"{one.name}{f' minus {one.baseline}' if sign else ''}: {assumptions[name]}" for one, name in columns]
-        parts.append(_grid("<td></td>", heads, rows, "", sign) if told else "")
+        parts.append(_grid("<td></td>", heads, rows) if told else "")
     return f"<h3>If the truncated answers had been left out, or right</h3>{CUT_NOTE}{''.join(parts)}"
 
 
@@ -262,25 +263,30 @@ def _rows(
     return rows + [(f"pass@{k}", [one.pass_at_k.get(k) for one in columns]) for k in ks]
 
 
-def _grid(
-    corner: str,
-    names: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[Statistic | None]]],
-    caption: str = "",
-    sign: str = "",
-) -> str:
+def _grid(corner: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], caption: str = "") -> str:
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
     body = "".join(
-        f'<tr><th scope="row">{label}</th>{"".join(_cell(cell, sign) for cell in cells)}</tr>' for label, cells in rows
+        f'<tr><th scope="row">{label}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for label, cells in rows
     )
     return f"<table>{caption}<thead><tr>{corner}{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(value: Statistic | None, sign: str = "") -> str:
-    if value is None:
-        return "<td></td>"
+def _cells(rows: Sequence[tuple[str, Sequence[Statistic | None]]], sign: str = "") -> list[tuple[str, list[str]]]:
+    return [(label, ["" if value is None else _cell(value, sign) for value in values]) for label, values in rows]
+
+
+def _cell(value: Statistic, sign: str = "") -> str:
     middle, low, high = (format(100 * part, f"{sign}.1f") for part in (value.value, value.low, value.high))
-    return f'<td>{middle} <span class="interval">{low} … {high}</span></td>'
+    return f'{middle} <span class="interval">{low} … {high}</span>'
+
+
+def _cell_if_cut(if_cut: IfCut, assumption: str, k: int, sign: str) -> str:
+    """Also says on how many questions the value stands, where some have too few answers that were not cut."""
+    value, of = getattr(if_cut, assumption).get(k), if_cut.right[k].questions if k in if_cut.right else 0
+    if value is None:
+        return '<span class="interval">no question has so many</span>' if of else ""
+    on = f' <span class="interval">on {value.questions:,} of {of:,}</span>' if value.questions < of else ""
+    return _cell(value, sign) + on
 
 
 def command() -> None:

@@ -49,7 +49,7 @@ function show() {
   byId("list").replaceChildren(...shown.map(([question, samples]) => card(question, samples)));
   const count = found.reduce((sum, [, samples]) => sum + samples.length, 0);
   byId("where").textContent = found.length
-    ? `questions ${first + 1} to ${first + shown.length} of ${found.length}, ${count} responses` : "nothing matches";
+    ? `questions ${whole(first + 1)} to ${whole(first + shown.length)} of ${whole(found.length)}, ${whole(count)} of ${whole(data.samples.length)} responses` : "nothing matches";
 }
 
 for (const id of ["outcome", "model", "text", "order"]) byId(id).addEventListener("input", () => { first = 0; show(); });

@@ -187,6 +187,7 @@ def test_the_tables_and_the_json(tmp_path):
     assert "unreadable" not in table, "what is not there is not listed"
     assert "  pass@2                left out    0.00  0.00 … 0.00 on 1 of 2; right   50.00" in table
     assert "between -25.00 and +25.00" in compared
+    assert "pass@2                left out   +0.00  +0.00 … +0.00 on 1 of 2; right   +0.00" in compared
     record = metrics.as_json(tallies, *found)
     assert record["files"][0]["kinds"]["truncated"]["value"] == 0.25
     assert record["files"][0]["if_cut"]["right"][1]["value"] == 0.5
@@ -215,6 +216,7 @@ def test_the_report(tmp_path):
     assert '<th scope="row">samples: truncated</th><td>25.0' in text
     assert "If the truncated answers had been left out, or right" in text
     assert '<th scope="col">nsr minus base: highest</th>' in text
+    assert '0.0 <span class="interval">0.0 … 0.0</span> <span class="interval">on 1 of 2</span>' in text
     assert "truncated 25.0 %" in text, "the histogram says it too"
 
     text, data = page(complete([[True, False]]))
