@@ -86,6 +86,11 @@ class Recorder:
     def finish_validation(self, step: int) -> None:
         self._write(VALIDATION, step)
 
+    def settle(self) -> None:
+        """Wait for the file that is being written."""
+        if self.writing is not None:
+            wait([self.writing])
+
     def close(self) -> None:
         """Wait for the last file."""
         self.thread.shutdown(wait=True)
@@ -94,14 +99,9 @@ class Recorder:
         parts = self.parts[split]
         if not parts:
             return
-        self._settle()  # no more than a step is held in memory
+        self.settle()  # no more than a step is held in memory
         self.parts[split] = []
         self.writing = self.thread.submit(self._write_parts, split, step, parts)
-
-    def _settle(self) -> None:
-        """Wait for the file that is being written."""
-        if self.writing is not None:
-            wait([self.writing])
 
     def _write_parts(self, split: str, step: int, parts: Sequence[Future]) -> None:
         try:

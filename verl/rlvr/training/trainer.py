@@ -17,9 +17,10 @@ Choosing it by name is also the proof that the plugin is loaded in the process t
 
 import logging
 import os
+import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from omegaconf import DictConfig, OmegaConf
@@ -40,7 +41,7 @@ from rlvr.training import (
     simko,
 )
 from rlvr.training.advantage import stored_advantages
-from rlvr.training.checkpoints import Resume, where_to_resume
+from rlvr.training.checkpoints import COMPLETE, Resume, seal, where_to_resume
 from rlvr.training.fields import send_tensors_only
 from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.metrics_log import MetricsLog
@@ -130,6 +131,8 @@ class DecomposedTrainer(PPOTrainerSync):
         settings.resume_mode, settings.resume_from_path = "resume_path", str(resume.folder)
         super()._load_checkpoint()
         settings.resume_mode, settings.resume_from_path = said
+        if not (resume.folder / COMPLETE).is_file():  # the run was killed before it could
+            seal(resume.folder)
 
     def _worker_groups(self) -> list[Any]:
         groups = [self.actor_rollout_wg]
@@ -213,9 +216,25 @@ class DecomposedTrainer(PPOTrainerSync):
             metrics.setdefault("actor/entropy", metrics["actor/entropy_loss"])
         return batch
 
-    def _compute_metrics(
-        self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
-    ) -> None:
+    def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+        began = time.monotonic()
+        batch = super().step(metrics, timing_raw)
+        self.learned = Learned(batch, metrics, time.monotonic() - began)
+        return batch
+
+    def _save_checkpoint(self) -> None:
+        """A run that goes on after the step has its samples and metrics, whenever it was killed: verl records them later."""
+        learned = self.learned
+        metrics, timing = dict(learned.metrics), self.timing_raw | {"step": learned.seconds}
+        self._add_metrics(
+            learned.batch, metrics, timing, self.global_steps, (self.global_steps - 1) // self.steps_per_epoch
+        )
+        self.recorder.finish(self.global_steps)
+        self.recorder.settle()
+        self.metrics_log.before_checkpoint(self.global_steps, metrics)
+        super()._save_checkpoint()
+
+    def _add_metrics(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int) -> None:
         metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
         if not self.step_is_skipped and flat.applies(self.config):
             metrics.update(flat.step_metrics(batch, timing_raw, self._get_n_gpus_for_throughput()))
@@ -224,6 +243,11 @@ class DecomposedTrainer(PPOTrainerSync):
             super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
         else:  # there are no advantages or log-probs to report on
             metrics.update({f"timing_s/{phase}": seconds for phase, seconds in timing_raw.items()})
+
+    def _compute_metrics(
+        self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
+    ) -> None:
+        self._add_metrics(batch, metrics, timing_raw, global_steps, epoch)
         with marked_timer("samples", timing_raw):
             self.recorder.finish(global_steps)  # before upstream clears the step's rows
         metrics |= {"timing_s/samples": timing_raw["samples"], "rlvr/sample_files_lost": self.recorder.lost}
@@ -258,6 +282,8 @@ class DecomposedTrainer(PPOTrainerSync):
             metrics["val-core/entropy"] = entropy
         if not self.training and self.global_steps == 0:
             self.metrics_log.append(self.global_steps, metrics)
+        elif not self.training:
+            self.metrics_log.complete(metrics)
         return metrics
 
     def _shutdown_dump_executor(self) -> None:
@@ -275,6 +301,14 @@ def knows_our_loss(worker: Any) -> bool:
     from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
 
     return "decomposed" in POLICY_LOSS_REGISTRY
+
+
+class Learned(NamedTuple):
+    """A step that is done but not recorded: its rows, what it measured, and how long it took."""
+
+    batch: KVBatchMeta
+    metrics: dict[str, Any]
+    seconds: float
 
 
 class NothingToLearnFrom(Exception):

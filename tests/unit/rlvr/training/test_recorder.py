@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_written_is_loud_and_training_goes_on(
         batch, _ = buffer.sample(1, "train", 1)
         recorder.read()
         recorder.finish(1)
-        recorder._settle()
+        recorder.settle()
     assert set(buffer.queue.rows) == set(batch.keys)
     assert recorder.lost == 1
     (line,) = [one.getMessage() for one in caplog.records]

@@ -12,7 +12,7 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-from rlvr.training.checkpoints import Resume
+from rlvr.training.checkpoints import Resume, flaw
 from rlvr.training.fields import send_tensors_only, tensor_fields
 from rlvr.training.mini_batches import mini_batches
 from rlvr.training.old_log_probs import needs_old_log_probs
@@ -137,8 +137,29 @@ def test_a_run_loads_the_newest_complete_checkpoint(monkeypatch, tmp_path, mode)
     one = DecomposedTrainer.__new__(DecomposedTrainer)
     settings = {"resume_mode": mode, "resume_from_path": None, "default_local_dir": str(tmp_path)}
     one.config = OmegaConf.create({"trainer": settings})
+    (tmp_path / "global_step_20").mkdir()
     one._load_checkpoint()
+    assert (flaw(tmp_path / "global_step_20", must_be_sealed=True) is None) == (mode == "auto"), (
+        "what loads is complete"
+    )
     (told,) = seen
     expected = {"resume_mode": "resume_path", "resume_from_path": str(tmp_path / "global_step_20")}
     assert told == settings | (expected if mode == "auto" else {})
     assert one.config.trainer == settings
+
+
+def test_a_step_is_recorded_before_its_checkpoint_is_saved(monkeypatch):
+    """A run that is killed right after the checkpoint goes on after that step, so nothing of it may be missing."""
+    done, metrics = [], {"actor/loss": 0.5}
+    one = trainer(kept=32)
+    one.step_is_skipped, one.timing_raw, one.steps_per_epoch, one.parameter_sync_step = True, {"gen": 1.0}, 4, 1
+    one.recorder = SimpleNamespace(finish=lambda step: done.append("read"), settle=lambda: done.append("written"))
+    one.metrics_log = SimpleNamespace(before_checkpoint=lambda step, known: done.append((step, known)))
+    monkeypatch.setattr(PPOTrainer, "step", lambda self, metrics, timing: "batch")
+    monkeypatch.setattr(PPOTrainer, "_save_checkpoint", lambda self: done.append("saved"))
+    assert one.step(metrics, one.timing_raw) == "batch"
+    one._save_checkpoint()
+    assert [done[0], done[1], done[3]] == ["read", "written", "saved"]
+    step, known = done[2]
+    assert step == 1 and known["actor/loss"] == 0.5 and known["timing_s/gen"] == 1.0 and known["timing_s/step"] >= 0
+    assert metrics == {"actor/loss": 0.5}, "what the line itself gets is not touched"
