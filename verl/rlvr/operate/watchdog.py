@@ -5,8 +5,9 @@ without progress after which it speaks (null: never; a start has ten minutes at 
 ends the run. Its exit codes: :mod:`rlvr.cluster.exit_codes`.
 
 What the trainer does comes from :mod:`rlvr.training.progress`; what is lost from Ray's own tables
-(:mod:`rlvr.cluster.ray_tables`), whatever the error says that the run ended with. Deliberately left out: restarting, which a
-scheduler does better, and the death of Ray's head, which ends every driver by itself.
+(:mod:`rlvr.cluster.ray_tables`), whatever the error says that the run ended with, and from the kernel where Ray's own processes are
+children of the driver (:mod:`rlvr.cluster.ray_processes`). Deliberately left out: restarting, which a scheduler does better, and
+the death of the head of a cluster that ran before, which ends every driver by itself.
 """
 
 import atexit
@@ -31,6 +32,7 @@ from ray.exceptions import RpcError
 from rlvr import machine
 from rlvr.cluster import ray_tables
 from rlvr.cluster.exit_codes import EXIT_LOST, EXIT_STALLED, EXIT_UNWRITTEN
+from rlvr.cluster.ray_processes import RayProcesses
 from rlvr.cluster.ray_tables import Cluster
 from rlvr.training import progress
 
@@ -40,6 +42,7 @@ UNWRITTEN = ("No space left on device", "Disk quota exceeded", "PytorchStreamWri
 # What Ray says where its own processes did not answer within the 30 s that it gives them, which is no setting of its.
 NOT_STARTED = "timed out during startup"
 POLL_S = 2.0
+RAY_STARTS_S = 0.2  # between two looks for Ray's processes
 ASK_AGAIN_S = 0.5  # after a failure, between two looks into Ray's tables
 TRAINER_FAILS_FIRST_S = (
     10.0  # after a loss: the time that the trainer has to fail by itself, with a traceback of its own
@@ -97,6 +100,9 @@ class Watchdog(Callback):
 
     def __init__(self) -> None:
         self.ended = threading.Event()
+        self.over = threading.Event()  # Ray's processes may end
+        self.ray_processes = RayProcesses()
+        self.now = during(None)  # what the trainer did at the last look
         self.looking = threading.Lock()  # the watching and the main thread may look at the same time
         self.seen = Cluster()
         self.seen_alive: dict[str, float] = {}  # actor id -> when, of the monotonic clock
@@ -115,13 +121,18 @@ class Watchdog(Callback):
         self.stop = bool(settings.stop)
         self.exit_code = 0
         signal.signal(SIGNAL, self._leave)
+        self.ray_processes.adopt_orphans()
         threading.Thread(target=self._watch, name="rlvr-watchdog", daemon=True).start()
+        threading.Thread(target=self._watch_ray, name="rlvr-watchdog-ray", daemon=True).start()
 
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         self.ended.set()
         if job_return.status != JobStatus.FAILED:
+            self.over.set()
             return
         if not ray.is_initialized():
+            time.sleep(2 * RAY_STARTS_S)  # time to see that it failed because one of Ray's processes ended
+            self.over.set()
             if NOT_STARTED in str(job_return._return_value):
                 traceback.print_exception(job_return._return_value)
                 self._say(not_started_report())
@@ -132,8 +143,10 @@ class Watchdog(Callback):
         if unwritten is not None:
             traceback.print_exception(job_return._return_value)
             self._say(unwritten_report(unwritten, during(progress.read_status()), self.folder or Path()))
+            self.over.set()
             sys.exit(EXIT_UNWRITTEN)
         self._wait_for_ray()
+        self.over.set()
         if self.lost:
             # Hydra would print it, but would also end with exit code 1.
             traceback.print_exception(job_return._return_value)
@@ -176,7 +189,7 @@ class Watchdog(Callback):
                         self._end(EXIT_LOST)
                     return
                 status = progress.read_status() if connected else None
-                self.step = status["step"] if status else self.step
+                self.step, self.now = (status["step"] if status else self.step), during(status)
             except RpcError as error:  # a busy head; where it is dead, Ray ends this process
                 self._say([f"Ray's head did not answer: {str(error).splitlines()[0]}"])
                 continue
@@ -190,6 +203,22 @@ class Watchdog(Callback):
                 if self.stop:
                     self._end(EXIT_STALLED)
                     return
+
+    def _watch_ray(self) -> None:
+        """Without Ray's own processes nothing can be asked any more: all that is left of the run ends with this process."""
+        while not self.over.is_set():
+            ended = self.ray_processes.wait(POLL_S if ray.is_initialized() else RAY_STARTS_S)
+            if ended and not self.over.is_set():
+                self._say(
+                    [
+                        *(f"lost {one} during {self.now}" for one in ended),
+                        *self._killed_for_memory(),
+                        f"stopping the run with exit code {EXIT_LOST}: the same command resumes from the last checkpoint",
+                    ]
+                )
+                sys.stdout.flush()
+                self.ray_processes.end_family()
+                os._exit(EXIT_LOST)
 
     def _notice_losses(self) -> bool:
         """Look, remember what is lost, and say each loss once."""
@@ -238,6 +267,7 @@ class Watchdog(Callback):
         meaning = "a node or worker was lost" if exit_code == EXIT_LOST else "trainer.watchdog.stop=true"
         self._say([f"stopping the run with exit code {exit_code}: {meaning}"])
         self.exit_code = exit_code
+        self.over.set()
         atexit.register(self._exit)
         os.kill(os.getpid(), SIGNAL)
         time.sleep(LAST_EXIT_S)

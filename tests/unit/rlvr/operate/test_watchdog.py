@@ -78,7 +78,7 @@ def ray_says(monkeypatch):
     before = signal.getsignal(watchdog.SIGNAL)
     yield said
     for thread in threading.enumerate():  # none may outlive what is patched here
-        if thread.name == "rlvr-watchdog":
+        if thread.name.startswith("rlvr-watchdog"):
             thread.join(300)
             assert not thread.is_alive()
     signal.signal(watchdog.SIGNAL, before)
@@ -166,6 +166,27 @@ def test_a_lost_worker_ends_a_run_that_would_wait_forever_with_76(ray_says, star
         work()
     assert left.value.code == watchdog.EXIT_LOST == 76
     assert capsys.readouterr().err.count("lost worker W") == 1
+
+
+def test_a_process_of_ray_s_own_that_ends_ends_the_run_with_76(ray_says, start, capsys):
+    dog = start(None, stop=False)
+    work(looks(ray_says, 2))
+    family = ["an agent"]
+    dog.ray_processes = SimpleNamespace(wait=lambda seconds: ["Ray's raylet (pid 7)"], end_family=family.clear)
+    work(lambda: ray_says.exits)
+    end(dog)
+    assert ray_says.exits[0] == watchdog.EXIT_LOST == 76 and not family
+    said = capsys.readouterr().err
+    assert "watchdog: lost Ray's raylet (pid 7) during validation > rollout and reward of step 3" in said
+    assert "watchdog: stopping the run with exit code 76" in said
+
+
+def test_ray_s_processes_may_end_with_the_run(ray_says, start, capsys):
+    dog = start(None, stop=False)
+    end(dog)
+    dog.ray_processes = SimpleNamespace(wait=lambda seconds: ["Ray's raylet (pid 7)"])
+    work(lambda: not any(thread.name == "rlvr-watchdog-ray" for thread in threading.enumerate()))
+    assert not ray_says.exits and "lost" not in capsys.readouterr().err
 
 
 def test_a_head_that_does_not_answer_for_once_does_not_end_the_watch(ray_says, start, capsys, monkeypatch):
