@@ -1,9 +1,9 @@
-# make quickstart · make paper · make methods · make real · make test · make bench · make bench-step · make bench-scale · make kill-storm · make install · make install-gpu · make lint · make lock · make clean
+# make quickstart · make paper · make methods · make real · make test · make bench · make bench-step · make bench-scale · make kill-storm · make fault-storm · make install · make install-gpu · make lint · make lock · make clean
 # PYTHON=/path/to/python chooses the Python of a new environment; without it one that works is found.
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-gpu quickstart paper methods real test test-real test-unit test-gpu-set bench bench-step bench-scale kill-storm lint lock clean
+.PHONY: help install install-gpu quickstart paper methods real test test-real test-unit test-gpu-set bench bench-step bench-scale kill-storm fault-storm lint lock clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -83,6 +83,12 @@ kill-storm: install
 	.venv/bin/python -m rlvr.tiny
 	.venv/bin/python tests/bench/kill_storm.py stand-in --kills $(N)
 	.venv/bin/python tests/bench/kill_storm.py real --kills $(REAL)
+
+## make fault-storm  kill N processes of trainings, one every few seconds, until 30 steps are done, again and again (N=200)
+fault-storm: N = 200
+fault-storm: install
+	.venv/bin/python -m rlvr.tiny
+	.venv/bin/python tests/bench/fault_storm.py --faults $(N)
 
 ## make lint           ruff (format and rules) and mypy
 lint: install
