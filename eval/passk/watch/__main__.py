@@ -36,15 +36,18 @@ def command() -> None:
         sys.exit(EXIT_CODE)
     except OSError as error:
         sys.exit(f"passk.watch: {error}")
-    if server.port != arguments.port:
-        print(f"port {arguments.port} is taken")
-    print(f"http://{ADDRESS}:{server.port}  follows {', '.join(run.name for run in runs)}; Ctrl-C ends it", flush=True)
-    print(
-        f"from another machine: ssh -L {server.port}:{ADDRESS}:{server.port} THIS_MACHINE, then the same address",
-        flush=True,
-    )
     with server:
         try:
+            if server.port != arguments.port:
+                print(f"port {arguments.port} is taken")
+            print(
+                f"http://{ADDRESS}:{server.port}  follows {', '.join(run.name for run in runs)}; Ctrl-C ends it",
+                flush=True,
+            )
+            print(
+                f"from another machine: ssh -L {server.port}:{ADDRESS}:{server.port} THIS_MACHINE, then the same address",
+                flush=True,
+            )
             server.serve_forever()
         except KeyboardInterrupt:
             print()
