@@ -31,6 +31,7 @@ function table(head, rows, words = 1) {  // the first `words` columns are text, 
     const box = element(number && tag === "td" ? "td" : "th", undefined, number < words ? "words" : "");
     box.append(cell instanceof Node ? cell : String(cell ?? ""));
     box.scope = tag === "th" ? "col" : "row";
+    box.dataset.head = head[number];
     return box;
   }));
   made.append(element("thead", undefined, "", line(head, "th")), element("tbody", undefined, "", ...rows.map(cells => line(cells, "td"))));

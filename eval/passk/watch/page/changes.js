@@ -43,9 +43,11 @@ async function showChanges() {
   note.textContent = `${counts} ${whole(rows.length)} answers, of which the ${Math.min(MOST_CHANGES, rows.length)} that changed most are here. `
     + (by === "share" ? "In brackets the 95 % interval of each change by itself: where it holds 0, so few samples do not tell the two steps apart; of many answers, some change by chance."
       : "Log-probability of the whole response under the policy that wrote it, at the sampling temperature.");
-  place.append(table(["question", "answer", `step ${from.step}`, `step ${to.step}`, "change", ""], rows.slice(0, MOST_CHANGES).map(row => [
+  const made = table(["question", "answer", `step ${from.step}`, `step ${to.step}`, "change", ""], rows.slice(0, MOST_CHANGES).map(row => [
     row.question.text, `${row.right ? "✓" : "✗"} ${row.answer}`, row.before, row.after, `${row.change > 0 ? "▲" : row.change < 0 ? "▼" : "="} ${row.text}`,
-    button("through the steps", () => { showQuestion(run, row.question.id); byId("one-question").scrollIntoView(); })]), 2));
+    button("through the steps", () => { showQuestion(run, row.question.id); byId("one-question").scrollIntoView(); })]), 2);
+  made.classList.add("stack");
+  place.append(made);
 }
 
 function perQuestion(block, keyOf) {  // question id -> {n, answers: key -> [positions]}

@@ -1,6 +1,6 @@
 // The curves. Several runs: a colour and a letter each; several lines of a run: a dash pattern and a label at the end of each.
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [14, 4]];
-const HEIGHT = 210;
+const HEIGHT = 210, ENDS = 104;  // pixels; ENDS: for the labels at the ends of the curves
 const charts = new Map();  // key -> {plot, signature}
 let chosen = 0;  // the step that the page is about
 let axis = "steps";
@@ -26,9 +26,9 @@ function cell(line, row, unit) {  // a figure with its denominator and interval,
   let text = show(value);
   if (of) text += count === null || count === undefined ? ` of ${whole(of)} ${line.what}` : ` (${whole(count)} of ${whole(of)})`;
   const spread = line.spread && line.spread[row];
-  if (spread) text += unit === "share"
-    ? ` [${(100 * Math.max(0, value - spread)).toFixed(1)}, ${(100 * Math.min(1, value + spread)).toFixed(1)}]`
-    : ` [${figure(value - spread)}, ${figure(value + spread)}]`;
+  const [low, high] = line.low ? [line.low[row], line.high[row]] : spread ? [value - spread, value + spread] : [];
+  if (low !== undefined) text += unit === "share"
+    ? ` [${(100 * Math.max(0, low)).toFixed(1)}, ${(100 * Math.min(1, high)).toFixed(1)}]` : ` [${figure(low)}, ${figure(high)}]`;
   return text;
 }
 
@@ -40,7 +40,7 @@ function linePicture(panel, lines) {  // lines: {run, line, label, colour, dash}
     const sparse = present < values.length / 2 || present < 30;
     const row = new Map(x.map((place, i) => [place, i]));
     series.push({
-      label: one.label, stroke: one.colour, width: 2, dash: one.dash, points: {show: sparse, size: 5, stroke: one.colour, fill: one.colour},
+      label: one.label, stroke: one.colour, width: 2, dash: one.dash, points: {show: sparse || Boolean(one.line.low), size: 5, stroke: one.colour, fill: one.colour},
       spanGaps: present < values.length / 2, value: (plot, _, __, idx) => idx === null ? "–" : cell(one.line, row.get(plot.data[0][idx]), panel.unit),
     });
     const columns = [x, values];
@@ -97,8 +97,8 @@ function draw(box, key, panel, picture, click = chooseAt) {
   const plain = (_, values) => values.map(value => value === null ? "" : figure(value));
   entry.plot = new uPlot({
     width: Math.max(200, box.clientWidth), height: HEIGHT, series: picture.series, bands: picture.bands,
-    padding: [4 + 11 * Math.min(state.runs.length, 4), picture.ends.length > 1 ? 104 : 12, 0, 0],
-    scales: {x: {time: false, range: (_, low, high) => low === high ? [low - 1, high + 1] : [low, high]},
+    padding: [4 + 11 * Math.min(state.runs.length, 4), ENDS, 0, 0],  // as wide in every chart: a step stands at the same place
+    scales: {x: {time: false, range: (plot, low, high) => plot.data[0].length === 1 ? [plot.data[0][0] - 1, plot.data[0][0] + 1] : [low, high]},
       y: {range: (_, low, high) => yRange(panel, picture, low, high)}},
     axes: [
       {stroke: ink("soft"), grid, ticks: grid, font, size: 28, incrs: axis === "steps" ? [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000, 2000, 5000] : undefined},
@@ -174,16 +174,17 @@ function decorate(plot, entry, picture, withEvents) {
 
 function eventMarks(plot, picture, ctx, ratio) {  // a row of letters for each run
   const several = state.runs.length > 1;
-  ctx.textAlign = "center";
+  ctx.textAlign = "center"; ctx.textBaseline = "alphabetic";
   (picture.only ? [picture.only] : state.runs).forEach((run, row) => {
     ctx.fillStyle = several ? colour(state.runs.indexOf(run)) : ink("alert");
     const y = plot.bbox.top - (3 + 11 * Math.min(row, 3)) * ratio;
-    let lettered = -Infinity;
-    for (const one of run.events) {
+    const often = kind => run.events.filter(one => one.kind === kind).length, lettered = [];
+    const order = new Map(Object.keys(state.marks).map(kind => [kind, often(kind)]));
+    for (const one of [...run.events].sort((a, b) => order.get(a.kind) - order.get(b.kind))) {  // the rarest have the room
       const i = run.row.steps.get(one.step), at = i === undefined ? null : places(run)[i];
       if (at === null || at < plot.scales.x.min || at > plot.scales.x.max) continue;
-      const x = plot.valToPos(at, "x", true), room = x - lettered > 10 * ratio;  // where letters would touch, ticks
-      if (room) lettered = x;
+      const x = plot.valToPos(at, "x", true), room = lettered.every(other => Math.abs(x - other) > 10 * ratio);
+      if (room) lettered.push(x);  // where letters would touch, ticks
       if (room) ctx.fillText(state.marks[one.kind], x, y); else ctx.fillRect(x - ratio / 2, y - 3 * ratio, ratio, 3 * ratio);
     }
   });
@@ -220,8 +221,16 @@ function endLabels(plot, entry, stacked, ctx, ratio) {
   ctx.textAlign = "left"; ctx.textBaseline = "middle";
   for (const {text, stroke, y} of labels) {
     ctx.fillStyle = stroke;
-    ctx.fillText(text.length > 17 ? `${text.slice(0, 16)}…` : text, left + width + 5 * ratio, y);
+    ctx.fillText(fitting(text.replace("validation ", "val "), ctx, (ENDS - 7) * ratio), left + width + 5 * ratio, y);
   }
+}
+
+function fitting(text, ctx, room) {  // without its middle where it is too long: the ends tell labels apart, the legend has all of it
+  let short = text;
+  for (let n = text.length - 1; n > 2 && ctx.measureText(short).width > room; n--) {
+    short = `${text.slice(0, Math.floor(n / 2))}…${text.slice(-Math.ceil(n / 2))}`;
+  }
+  return short;
 }
 
 function forgetCharts() {  // another axis, other colours: all are drawn anew

@@ -1,5 +1,5 @@
 // The top of the page: a card for each run, the curves, the figures of the step as a table, and what stands on the time axis.
-const MOST_EVENTS = 12;  // of a run, until all are asked for
+const MOST_EVENTS = 12;  // of a kind and a run, until all are asked for
 
 const lineOf = (run, panel, label) => run.panels[panel].lines.find(line => line.label === label);
 const runTitle = number => state.runs.length > 1 ? `${letter(number)} · ${state.runs[number].name}` : state.runs[number].name;
@@ -132,8 +132,9 @@ function showEvents() {
     const box = element("div");
     if (state.runs.length > 1) box.append(element("h3", runTitle(number)));
     if (!run.events.length) box.append(element("p", "No skipped step, grader failure, restart or line of the watchdog is recorded.", "meta"));
-    const shown = allEvents.has(number) ? run.events : run.events.slice(-MOST_EVENTS);
-    if (shown.length < run.events.length) box.append(button(`all ${run.events.length}, the last ${shown.length} are shown`, () => { allEvents.add(number); showEvents(); }));
+    const last = kind => run.events.filter(one => one.kind === kind).slice(-MOST_EVENTS);
+    const shown = run.events.filter(one => allEvents.has(number) || last(one.kind).includes(one));
+    if (shown.length < run.events.length) box.append(button(`all ${run.events.length}; ${shown.length} are shown, of each kind the last ${MOST_EVENTS}`, () => { allEvents.add(number); showEvents(); }));
     if (shown.length) box.append(table(["what", "step"], shown.map(one => [
       element("span", `${state.marks[one.kind]} ${one.text}`), button(String(one.step), () => choose(one.step))])));
     return box;

@@ -43,7 +43,9 @@ async function showQuestion(run, id) {
   body.append(element("h3", "Solve rate, with the 95 % interval of so many samples"), chart);
   solveRates(chart, all);
   for (const [number, seen] of all.entries()) if (seen.length) {
-    body.append(element("h3", `Final answers of ${runTitle(number)}: samples that gave them`), element("div", undefined, "wide", answerTable(seen)));
+    const answers = element("div", undefined, "wide", answerTable(seen));
+    body.append(element("h3", `Final answers of ${runTitle(number)}: samples that gave them`), answers);
+    answers.scrollLeft = answers.scrollWidth;  // the newest steps
     body.append(thenAndNow(seen));
   }
 }

@@ -7,7 +7,7 @@ import pytest
 from passk.watch.folder import open_runs
 from passk.watch.html import write_html
 from rlvr.sample_files import path_of, read, write
-from tests.unit.passk.watch.made_up import add_step, make_run, sample
+from tests.unit.passk.watch.made_up import add_step, append, make_run, sample
 from tests.unit.passk.watch.test_html import HOSTILE
 
 SAMPLES_ARE_THERE = "document.querySelectorAll('#samples-list .group').length > 0"
@@ -197,6 +197,31 @@ def test_answers_that_changed_most(file_page, tmp_path):
     page.run("byId('changes-by').value = 'log_prob'; byId('changes-go').click(); 0")
     page.wait("document.querySelector('#changes-table').textContent.includes('nats')")
     assert page.run(rows)[0][:5] == ["1 + 1 = ?", "✓ it is 2", "-4", "-2", "▲ +2.00 nats"]
+    narrow = file_page(run, width=390)
+    narrow.run("byId('changes-go').click(); 0")
+    narrow.wait("document.querySelectorAll('#changes-table tbody tr').length === 2")
+    assert narrow.run("byId('changes-table').scrollWidth <= byId('changes-table').clientWidth"), (
+        "nothing is out of sight"
+    )
+
+
+def test_a_rare_event_is_listed_among_many_of_another_kind(file_page, tmp_path):
+    run = make_run(tmp_path / "run", 1)
+    failures = [{"step": step, "rlvr/grader_timeouts": 1.0} for step in range(2, 40)]
+    append(run / "metrics.jsonl", *failures)
+    page = file_page(run)
+    rows = "[...document.querySelectorAll('#events tbody tr')].map(row => row.textContent)"
+    shown = page.run(rows)
+    assert sum(one.startswith("G ") for one in shown) == 12 and sum(one.startswith("W ") for one in shown) == 1
+    page.run("document.querySelector('#events button').click(); 0")
+    assert len(page.run(rows)) == 40
+
+
+def test_labels_keep_what_tells_them_apart_and_one_step_has_its_place(file_page, tmp_path):
+    page = file_page(make_run(tmp_path / "run", 1))
+    label = page.run("fitting('val rlvr/countdown pass@8', charts.get('accuracy').plot.ctx, 97 * devicePixelRatio)")
+    assert label.startswith("val ") and "…" in label and label.endswith("pass@8")
+    assert page.run("[charts.get('entropy').plot.scales.x.min, charts.get('entropy').plot.scales.x.max]") == [0, 2]
 
 
 def test_what_is_missing_is_said(file_page, tmp_path):
