@@ -3,8 +3,9 @@
     torchrun … tests/integration/engine_lab.py FOLDER        (driven by tests/integration/test_engine_lab.py)
 
 Reads FOLDER/cases.json, ``{name: [key=value …]}`` on the tiny CPU configuration, and writes FOLDER/NAME.N.pt for N processes with
-``outputs`` (log-probs or values of each sample) and ``weights``. A case whose name begins with ``critic`` trains a critic; one that
-ends in ``saved`` writes a checkpoint to FOLDER/NAME.N instead of updating.
+``outputs`` (log-probs or values of each sample) and ``weights``. A case whose name begins with ``critic`` trains a critic, one with
+``tied`` the model whose embeddings are one matrix; one that ends in ``plain`` computes all samples at once, and one in ``saved``
+writes a checkpoint to FOLDER/NAME.N instead of updating.
 """
 
 import json
@@ -30,7 +31,8 @@ from rlvr.launch import dry_run
 
 LENGTHS = [(3, 5), (2, 1), (4, 7), (1, 2), (5, 5), (2, 6), (3, 3), (4, 1)]  # prompt and response of each sample
 UPDATES = 2
-BUDGET = 24  # tokens of a micro-batch: several of them
+BUDGET = 24  # tokens of a micro-batch: two or more of them for each process
+WHOLE = 1000
 
 
 def jagged(rows: list[torch.Tensor]) -> torch.Tensor:
@@ -61,7 +63,7 @@ def samples(vocabulary: int) -> list[dict[str, torch.Tensor]]:
     return rows
 
 
-def batch_of(rows: list[dict[str, torch.Tensor]], engine: Any, padding: bool) -> TensorDict:
+def batch_of(rows: list[dict[str, torch.Tensor]], engine: Any, padding: bool, budget: int) -> TensorDict:
     ranks, rank = engine.get_data_parallel_size(), engine.get_data_parallel_rank()
     mine = rows[rank::ranks]
     data = TensorDict({name: jagged([row[name] for row in mine]) for name in mine[0]}, batch_size=len(mine))
@@ -69,8 +71,9 @@ def batch_of(rows: list[dict[str, torch.Tensor]], engine: Any, padding: bool) ->
         data,
         temperature=1.0,
         use_remove_padding=not padding,
+        use_fused_kernels=engine.model_config.use_fused_kernels,
         use_dynamic_bsz=True,
-        max_token_len_per_gpu=BUDGET,
+        max_token_len_per_gpu=budget,
         calculate_entropy=True,
         global_batch_size=len(rows),
         pad_token_id=0,
@@ -111,7 +114,7 @@ def run(name: str, overrides: list[str], folder: Path) -> None:
             "base_model=tiny",
             "machine=cpu",
             "trainer.experiment_name=lab",
-            f"actor_rollout_ref.model.path={folder}/model",
+            f"actor_rollout_ref.model.path={folder}/{'tied' if name.startswith('tied') else 'model'}",
             "++actor_rollout_ref.model.load_tokenizer=false",
             "++critic.model.load_tokenizer=false",
             "++actor_rollout_ref.model.custom_chat_template=null",
@@ -123,20 +126,20 @@ def run(name: str, overrides: list[str], folder: Path) -> None:
     )
     engine, loss = build(name, config)
     ranks = torch.distributed.get_world_size()
-    padding = not engine.model_config.use_remove_padding
     rows = samples(engine.model_config.hf_config.vocab_size)
     if name.endswith("saved"):
         engine.save_checkpoint(str(folder / f"{name}.{ranks}"))
         return
+    padding, budget = not engine.model_config.use_remove_padding, WHOLE if name.endswith("plain") else BUDGET
     field = "values" if name.startswith("critic") else "log_probs"
     with engine.eval_mode():
-        found = engine.infer_batch(batch_of(rows, engine, padding))["model_output"][field].unbind()
+        found = engine.infer_batch(batch_of(rows, engine, padding, budget))["model_output"][field].unbind()
     # A sample's outputs at the tokens that predict its response; the rest of log-probs is nobody's business.
     mine = rows[engine.get_data_parallel_rank() :: engine.get_data_parallel_size()]
     outputs = [one[len(row["prompts"]) - 1 : -1] for one, row in zip(found, mine, strict=True)]
     with engine.train_mode():
         norms = [
-            engine.train_batch(batch_of(rows, engine, padding), loss)["metrics"].get("grad_norm")
+            engine.train_batch(batch_of(rows, engine, padding, budget), loss)["metrics"].get("grad_norm")
             for _ in range(UPDATES)
         ]
     gathered: list[Any] = [None] * ranks

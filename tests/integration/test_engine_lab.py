@@ -1,6 +1,7 @@
 """The GPU's way through verl's training engine, on gloo with a tiny model: log-probs and updates are those of the plain way.
 
-Plain: one process, a padded batch, torch's SDPA, everything where it is. The other ways are what configs/machine/gpu*.yaml choose.
+Plain: one process, one padded batch, torch's SDPA, everything where it is. The other ways are what configs/machine/gpu*.yaml
+choose, in several micro-batches.
 """
 
 import json
@@ -43,6 +44,9 @@ OFFLOAD = [*both("offload_policy=true"), *FUSED]
 MOVED = both("param_offload=true") + both("optimizer_offload=true")
 DEFERRED = both("use_no_sync_for_gradient_accumulation=true")
 ULYSSES = both("ulysses_sequence_parallel_size=2")
+FUSED_KERNELS = [
+    "actor_rollout_ref.model.use_fused_kernels=true"
+]  # as configs/base_model/qwen3-4b.yaml, whose embeddings are tied
 LORA = ["actor_rollout_ref.model.lora_rank=4", "actor_rollout_ref.model.lora_alpha=8"]
 # Name -> (settings, in how many processes)
 CASES = {
@@ -57,33 +61,44 @@ CASES = {
     "critic-gpu80": (PACKED + CHECKPOINTING + OFFLOAD + DEFERRED, [1]),
     "critic-ulysses": (PACKED + ULYSSES + FUSED, [2]),
     "bf16-saved": (["actor_rollout_ref.actor.checkpoint.save_contents=[model,hf_model]"], [1, 2]),
+    "tied-plain": (adam(""), [1]),
+    # Last: for fused kernels verl replaces the forward of a model's class.
+    "tied-gpu80": (PACKED + CHECKPOINTING + OFFLOAD + DEFERRED + FUSED_KERNELS, [1]),
+    "tied-node8": (PACKED + CHECKPOINTING + FUSED + FUSED_KERNELS, [2]),
 }
 COMPARED = [
     (name, one) for name, (_, some) in CASES.items() for one in some if "plain" not in name and "saved" not in name
 ]
-REFERENCE = {"gpu24": "lora-plain", "critic-gpu80": "critic-plain", "critic-ulysses": "critic-plain"}
+REFERENCE = {
+    "gpu24": "lora-plain",
+    "critic-gpu80": "critic-plain",
+    "critic-ulysses": "critic-plain",
+    "tied-gpu80": "tied-plain",
+    "tied-node8": "tied-plain",
+}
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> Path:
     """Every case, those in one process and those in two."""
     folder = tmp_path_factory.mktemp("engine")
-    config = AutoConfig.for_model(
-        "qwen2",
-        architectures=["Qwen2ForCausalLM"],
-        vocab_size=50,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=False,
-    )
-    torch.manual_seed(1)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder / "model")
-    published = json.loads((folder / "model" / "config.json").read_text())
-    (folder / "model" / "config.json").write_text(json.dumps(published | {"dtype": "bfloat16"}))
+    for name in ("model", "tied"):
+        config = AutoConfig.for_model(
+            "qwen2",
+            architectures=["Qwen2ForCausalLM"],
+            vocab_size=50,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            tie_word_embeddings=name == "tied",
+        )
+        torch.manual_seed(1)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder / name)
+        published = json.loads((folder / name / "config.json").read_text())
+        (folder / name / "config.json").write_text(json.dumps(published | {"dtype": "bfloat16"}))
     for processes in (1, 2):
         cases = {name: settings for name, (settings, some) in CASES.items() if processes in some}
         (folder / "cases.json").write_text(json.dumps(cases))
