@@ -1,6 +1,7 @@
 """``calculate_metrics`` as a user runs it, on good files and on every kind of bad one."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -33,6 +34,25 @@ def test_a_file_of_the_papers_own_evaluation(tmp_path):
     assert [file["pass_at_k"][k]["value"] for k in "12"] == pytest.approx([0.5, 2 / 3])
     assert [file["maj_at_k"][k]["value"] for k in "12"] == pytest.approx([0.5, 0.5])
     assert file["problems"] == []
+
+
+def test_a_python_without_the_packages_hands_over_or_says_what_to_do(tmp_path):
+    """``-S`` hides what is installed."""
+    path = write(tmp_path / "a.jsonl", GOOD)
+    clone = tmp_path / "clone"
+    for part in ("eval/passk", "verl/rlvr"):
+        shutil.copytree(ROOT / part, clone / part, ignore=shutil.ignore_patterns("configs", "__pycache__"))
+    shutil.copy(ROOT / "calculate_metrics", clone)
+    bare = [sys.executable, "-S", str(clone / "calculate_metrics"), f"--file_path={path}"]
+    alone = subprocess.run(bare, capture_output=True, text=True)
+    assert alone.returncode == 1
+    assert "has no package" in alone.stderr and "`make install`" in alone.stderr and "Traceback" not in alone.stderr
+
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (clone / ".venv" / "bin" / "python").chmod(0o755)
+    handed_over = subprocess.run(bare, capture_output=True, text=True)
+    assert handed_over.stdout == calculate(path).stdout and handed_over.returncode == 0
 
 
 def test_k_can_be_chosen(tmp_path):
