@@ -3,7 +3,8 @@
 Upstream's trainer pads every response to the longest of the batch. With 8,192 responses of up to 31,744 tokens a float field
 then takes 1 GB and an integer one 2, nine tenths of it padding, and about ten of them exist at once. Here all responses lie one
 after the other in one row (1, tokens), which upstream's own functions take; what they compute of each sequence is computed here,
-from sums over sequences. Names and values are upstream's (tests/unit/rlvr/training/test_flat.py compares them). Deliberately left
+from sums over sequences. Names and values are upstream's (tests/unit/rlvr/training/test_flat.py compares them). Each field goes
+through TransferQueue once (:class:`Seen`): it keeps every row as an object, so that fetching costs by the row. Deliberately left
 out, because it works on rows: a critic, a KL term in the reward, corrections by rollout log-probs, means over sequences.
 """
 
@@ -43,24 +44,52 @@ def applies(config: DictConfig) -> bool:
     )
 
 
+class Seen:
+    """What a later phase of a step reads again, or its metrics alone; rows are those of ``keys``, in their order."""
+
+    AGAIN = ("response_mask", "rm_scores")
+
+    def __init__(self, keys: Sequence[str]):
+        self.keys = list(keys)
+        self.fields: dict[str, torch.Tensor] = {}
+
+    def get(self, batch: KVBatchMeta, names: Sequence[str]) -> dict[str, Any]:
+        """Fields of ``batch``, of TransferQueue those that were not seen.
+
+        Raises:
+            RuntimeError: if the rows are others, or in another order.
+        """
+        if batch.keys != self.keys:
+            raise RuntimeError("the rows of a step changed between its phases")
+        found = {name: self.fields[name] for name in names if name in self.fields}
+        missing = [name for name in names if name not in found]
+        if missing:
+            data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=missing)
+            found |= {name: data.pop(name) for name in missing}
+            self.fields |= {name: found[name] for name in self.AGAIN if name in missing}
+        return found
+
+
 # ---- log-probs
 
 
-def store_old_log_probs(batch: KVBatchMeta, metrics: dict[str, float], with_rollout: bool) -> KVBatchMeta:
+def store_old_log_probs(
+    batch: KVBatchMeta, seen: Seen, metrics: dict[str, float], with_rollout: bool, with_entropy: bool
+) -> KVBatchMeta:
     """From the workers' ``log_probs`` and ``entropy`` to those of the responses; go on with the batch that is returned.
 
     Args:
         metrics: gets ``actor/entropy`` and, ``with_rollout``, how far vLLM's log-probs are from the actor's.
+        with_entropy: store the entropy of the responses, too: somebody reads it.
     """
     fields = ["entropy", "log_probs", "response_mask"] + ["rollout_log_probs"] * with_rollout
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    data = seen.get(batch, fields)
     mask = data["response_mask"]
     old_log_probs = of_responses(data["log_probs"], mask)
     entropy = of_responses(data["entropy"], mask)
+    put = {"old_log_probs": old_log_probs} | ({"entropy": entropy} if with_entropy else {})
     batch = tq.kv_batch_put(
-        keys=batch.keys,
-        partition_id=batch.partition_id,
-        fields=TensorDict({"old_log_probs": old_log_probs, "entropy": entropy}, batch_size=len(batch)),
+        keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(put, batch_size=len(batch))
     )
     metrics["actor/entropy"] = agg_loss(row(entropy), row(mask), "token-mean").item()
     if with_rollout:
@@ -104,18 +133,18 @@ def off_policy_metrics(old: torch.Tensor, rollout: torch.Tensor, mask: torch.Ten
 # ---- advantages
 
 
-def store_advantages(batch: KVBatchMeta, config: DictConfig) -> KVBatchMeta:
-    """``advantages`` and ``returns`` of every token; go on with the batch that is returned."""
+def store_advantages(batch: KVBatchMeta, seen: Seen, config: DictConfig) -> KVBatchMeta:
+    """``advantages`` of every token; go on with the batch that is returned. ``returns`` are for the metrics alone."""
     stored = config.algorithm.adv_estimator == ESTIMATOR
-    fields = ["response_mask", "rm_scores"] + ["uid"] * (not stored)
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    data = seen.get(batch, ["response_mask", "rm_scores"] + ["uid"] * (not stored))
     mask = data["response_mask"]
     if stored:
         advantages = spread(read(batch, ADVANTAGE), mask)
         returns = to_go(data["rm_scores"], mask)
     else:
-        advantages = returns = spread(grpo(batch.keys, data.pop("uid").tolist(), sums(data["rm_scores"]), config), mask)
-    put = TensorDict({"advantages": advantages, "returns": returns}, batch_size=len(batch))
+        advantages = returns = spread(grpo(batch.keys, data["uid"].tolist(), sums(data["rm_scores"]), config), mask)
+    seen.fields |= {"advantages": advantages, "returns": returns}
+    put = TensorDict({"advantages": advantages}, batch_size=len(batch))
     return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
 
@@ -147,12 +176,13 @@ def to_go(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 # ---- metrics
 
 
-def step_metrics(batch: KVBatchMeta, timing_raw: dict[str, float], n_gpus: int) -> dict[str, float]:
+def step_metrics(batch: KVBatchMeta, seen: Seen, timing_raw: dict[str, float], n_gpus: int) -> dict[str, float]:
     """Of a step whose advantages are stored, as upstream's; lengths are read from the tags, and no response is fetched."""
-    real = [tag for tag in batch.tags if not tag.get("is_padding", False)]
-    keys = [key for key, tag in zip(batch.keys, batch.tags) if not tag.get("is_padding", False)]
-    fields = ["response_mask", "advantages", "returns", "rm_scores", "num_turns"]
-    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+    rows = torch.tensor([not tag.get("is_padding", False) for tag in batch.tags])
+    real = [tag for tag, is_real in zip(batch.tags, rows) if is_real]
+    data = seen.get(batch, ["response_mask", "advantages", "returns", "rm_scores", "num_turns"])
+    turns = np.array(data.pop("num_turns").tolist(), dtype=np.int32)[rows.numpy()]
+    data = {name: of_rows(field, rows) for name, field in data.items()}
     lengths = {name: numbers(real, name) for name in ("prompt_len", "response_len")}
     rewards = sums(data["rm_scores"]).float()
     columns = {
@@ -165,7 +195,6 @@ def step_metrics(batch: KVBatchMeta, timing_raw: dict[str, float], n_gpus: int) 
         "prompt_length": lengths["prompt_len"],
         "response_length": lengths["response_len"],
     }
-    turns = np.array(data.pop("num_turns").tolist(), dtype=np.int32)
     metrics = compute_data_metrics(SimpleNamespace(batch=columns, non_tensor_batch={"__num_turns__": turns}), False)
     whole = {f"{part}_length": numbers(batch.tags, f"{part}_len") for part in ("prompt", "response")}
     tokens = [tag["prompt_len"] + tag["response_len"] for tag in batch.tags]
@@ -200,6 +229,15 @@ def numbers(tags: Sequence[Mapping[str, Any]], name: str) -> torch.Tensor:
 def row(field: torch.Tensor) -> torch.Tensor:
     """Jagged (samples, tokens) as (1, all tokens); nothing is copied."""
     return field.values().unsqueeze(0)
+
+
+def of_rows(field: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Jagged (samples, tokens) of the samples that ``rows``, (samples,) bool, says."""
+    if bool(rows.all()):
+        return field
+    lengths = field.offsets().diff()
+    offsets = torch.cat([torch.zeros(1, dtype=lengths.dtype), lengths[rows].cumsum(0)])
+    return torch.nested.nested_tensor_from_jagged(field.values()[rows.repeat_interleave(lengths)], offsets)
 
 
 def sums(field: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

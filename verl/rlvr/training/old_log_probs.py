@@ -23,9 +23,8 @@ def needs_old_log_probs(config: DictConfig, mini_batches: int) -> bool:
     return any(reasons)
 
 
-def put_marks(batch: KVBatchMeta) -> KVBatchMeta:
+def put_marks(batch: KVBatchMeta, response_mask: torch.Tensor) -> KVBatchMeta:
     """Instead of old log-probs."""
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
-    marks = torch.full_like(data["response_mask"], IS_OWN_OLD_POLICY, dtype=torch.float32)
+    marks = torch.full_like(response_mask, IS_OWN_OLD_POLICY, dtype=torch.float32)
     fields = TensorDict({"old_log_probs": marks}, batch_size=len(batch))
     return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)

@@ -59,6 +59,11 @@ class Recorder:
         self.decided = decided if self.is_due(decided.step) else None
         return self.decided is not None
 
+    @property
+    def takes_the_step(self) -> bool:
+        """Whether rows of the step are still to be read."""
+        return self.decided is not None
+
     def read(self) -> None:
         """Begin to read what was taken; of its rows nothing may be missing any more."""
         if self.decided is not None:

@@ -170,18 +170,21 @@ class DecomposedTrainer(PPOTrainerSync):
         return batch_multiple(self.mini_batches, dp_size)
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        self.seen = flat.Seen(batch.keys)
         if not needs_old_log_probs(self.config, self.mini_batches):
-            return put_marks(batch)
+            return put_marks(batch, self.seen.get(batch, ["response_mask"])["response_mask"])
         if not flat.applies(self.config):
             return super()._compute_old_log_prob(batch, metrics)
         rollout = self.config.actor_rollout_ref.rollout
         batch.extra_info.update(calculate_entropy=True, compute_loss=False, temperature=rollout.temperature)
         self.actor_rollout_wg.compute_log_prob(batch)
-        return flat.store_old_log_probs(batch, metrics, with_rollout=rollout.calculate_log_probs)
+        return flat.store_old_log_probs(
+            batch, self.seen, metrics, rollout.calculate_log_probs, with_entropy=self.recorder.takes_the_step
+        )
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         if flat.applies(self.config):
-            batch = flat.store_advantages(batch, self.config)
+            batch = flat.store_advantages(batch, self.seen, self.config)
         elif self.config.algorithm.adv_estimator == ESTIMATOR:
             with stored_advantages(batch):
                 batch = super()._compute_advantage(batch, metrics)
@@ -237,7 +240,7 @@ class DecomposedTrainer(PPOTrainerSync):
     def _add_metrics(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int) -> None:
         metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
         if not self.step_is_skipped and flat.applies(self.config):
-            metrics.update(flat.step_metrics(batch, timing_raw, self._get_n_gpus_for_throughput()))
+            metrics.update(flat.step_metrics(batch, self.seen, timing_raw, self._get_n_gpus_for_throughput()))
             metrics.update(flat.staleness(batch.tags, global_steps))
         elif not self.step_is_skipped:
             super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)

@@ -119,7 +119,7 @@ def trainer(estimator: str) -> DecomposedTrainer:
     one.actor_rollout_wg = SimpleNamespace(compute_log_prob=lambda batch: batch)
     one.resource_pool_manager = SimpleNamespace(get_n_gpus=lambda: 8)
     one.metrics_log = SimpleNamespace(append=lambda step, metrics: None)
-    one.recorder = SimpleNamespace(read=lambda: None, finish=lambda step: None, lost=0)
+    one.recorder = SimpleNamespace(read=lambda: None, finish=lambda step: None, lost=0, takes_the_step=True)
     one._rollout_moe_lb_metrics_accumulator = None
     return one
 

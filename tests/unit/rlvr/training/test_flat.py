@@ -1,13 +1,16 @@
 """Without padding as with it: every figure against upstream's trainer on the same batch."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from transfer_queue import KVBatchMeta
 
 from rlvr.training import flat
-from tests.unit.rlvr.training.one_batch import CONFIG, Queue, step
+from tests.unit.rlvr.training.one_batch import CONFIG, Queue, jagged, step
 
 
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=12), st.integers(0, 99), st.integers(0, 1))
@@ -21,7 +24,7 @@ def test_every_metric_and_field_is_upstreams(estimator, lengths, seed, padding):
         if name.startswith("timing"):  # how long it took
             continue
         assert float(ours[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-5, nan_ok=True), name
-    for name in ("old_log_probs", "entropy", "advantages", "returns"):
+    for name in ("old_log_probs", "entropy", "advantages"):
         torch.testing.assert_close(ours_in.fields[name].values(), theirs_in.fields[name].values())
         assert torch.equal(ours_in.fields[name].offsets(), theirs_in.fields[name].offsets())
 
@@ -45,3 +48,35 @@ def test_what_works_on_no_row_needs_no_padding():
 )
 def test_what_works_on_rows_keeps_upstreams_way(change):
     assert not flat.applies(OmegaConf.merge(CONFIG, OmegaConf.from_dotlist([change])))
+
+
+def test_a_field_is_fetched_once_and_rows_stay_as_they_are(monkeypatch):
+    queue, asked = Queue([2, 3], seed=0), []
+
+    def get(keys, partition_id, select_fields):
+        asked.extend(select_fields)
+        return queue.get(keys, partition_id, select_fields)
+
+    monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=get))
+    seen = flat.Seen(queue.keys)
+    first = seen.get(queue.batch, ["response_mask", "log_probs"])
+    again = seen.get(queue.batch, ["response_mask", "rm_scores"])
+    assert asked == ["response_mask", "log_probs", "rm_scores"] and again["response_mask"] is first["response_mask"]
+    assert seen.fields.keys() == {"response_mask", "rm_scores"}, "what is not read again is let go"
+    with pytest.raises(RuntimeError, match="rows of a step changed"):
+        seen.get(KVBatchMeta(queue.keys[::-1], queue.tags[::-1], "train"), ["rm_scores"])
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_entropy_is_stored_for_who_reads_it(monkeypatch, wanted):
+    queue = Queue([2, 3], seed=0)
+    monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=queue.get, kv_batch_put=queue.put))
+    before, metrics = queue.fields["entropy"], {}
+    flat.store_old_log_probs(queue.batch, flat.Seen(queue.keys), metrics, with_rollout=False, with_entropy=wanted)
+    assert (queue.fields["entropy"] is not before) == wanted and metrics["actor/entropy"] < 0
+
+
+def test_padding_rows_are_left_out():
+    field = jagged([[1.0], [2.0, 3.0], [4.0]])
+    found = flat.of_rows(field, torch.tensor([True, False, True]))
+    assert [row.tolist() for row in found.unbind()] == [[1.0], [4.0]]
