@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from rlvr.cluster.cpus import WORKER_NICENESS
 from rlvr.cluster.nodes import JoinCluster
 from rlvr.cpu import forkserver
-from rlvr.cpu.callback import PY_EXECUTABLE, WORKER_NICENESS, ForkServer
+from rlvr.cpu.callback import PY_EXECUTABLE, ForkServer
 
 LAUNCHER = Path(forkserver.__file__).with_name("launch_worker.py")
 # In a process of its own, as in a run: nothing else is imported, so forking is safe. Ray is a stand-in.

@@ -13,6 +13,7 @@ from typing import Any
 
 from rlvr import machine
 
+WORKER_NICENESS = "RAY_worker_niceness"  # read by Ray from the environment of what starts it
 MOST_THREADS = 32  # Adam in main memory is bound by the memory's speed long before
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from rlvr.cluster.cpus import WORKER_NICENESS
 from rlvr.cpu import forkserver
 
 PY_EXECUTABLE = "ray_kwargs.ray_init.runtime_env.py_executable"
-WORKER_NICENESS = "RAY_worker_niceness"
 
 
 class ForkServer(Callback):

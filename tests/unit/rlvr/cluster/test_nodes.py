@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from rlvr.cluster import nodes
+from rlvr.cluster.cpus import WORKER_NICENESS
 from tests.conftest import ROOT
 
 
@@ -76,6 +77,23 @@ def test_commands_that_start_nodes():
     worker = nodes.start_command("worker", "10.0.0.1", 6379, 4, None, [])
     assert "--address=10.0.0.1:6379" in worker and "--num-cpus=4" in worker and "--head" not in worker
     assert "--address=10.0.0.1:7000" in nodes.start_command("worker", "10.0.0.1:7000", 6379, 4, None, [])
+
+
+@pytest.mark.parametrize(("own", "niceness"), [(None, "0"), ("7", "7")])
+def test_workers_of_a_node_run_at_its_own_priority(monkeypatch, own, niceness):
+    class Replaced(Exception):
+        """The process is another program now."""
+
+    def execv(program, command):
+        raise Replaced(os.environ[WORKER_NICENESS])
+
+    monkeypatch.setattr(nodes.os, "execv", execv)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv(WORKER_NICENESS, own or "")
+    if own is None:
+        monkeypatch.delenv(WORKER_NICENESS)
+    with pytest.raises(Replaced, match=niceness):
+        nodes.main(["worker", "10.0.0.1:6379", "--num-gpus=1"])
 
 
 @pytest.mark.parametrize(("address", "kept"), [(None, True), ("local", True), ("10.0.0.1:6379", False)])
