@@ -75,7 +75,7 @@ def register(module: ModuleType) -> None:
             self.agent_loop_manager = agent_loop_manager
             self.folder = Path(os.environ["UPDATE_LAB"])
             self.default = self.config.copy()
-            self.seen: list[dict[str, Any]] = []
+            self.sampled: list[dict[str, Any]] = []
             read = sampler.read_samples
             sampler.read_samples = lambda batch, *settings, **more: self.note(batch, read(batch, *settings, **more))
             self.partial = partial
@@ -93,7 +93,7 @@ def register(module: ModuleType) -> None:
                 *(data[f].unbind() for f in ("prompts", "responses")),
             )
             names = ("question", "reward", "kind", "prompts", "responses")
-            self.seen += [
+            self.sampled += [
                 {name: value.tolist() if isinstance(value, torch.Tensor) else value for name, value in zip(names, row)}
                 for row in rows
             ]
@@ -117,7 +117,7 @@ def register(module: ModuleType) -> None:
             self.actor_rollout_wg.set_loss_fn(
                 simko.loss_function(self.config) if simko.is_chosen(self.config) else loss
             )
-            self.micro_batch, self.seen = case.get("micro_batch"), []
+            self.micro_batch, self.sampled = case.get("micro_batch"), []
             learning_rate = case.get("learning_rate", 1.0)
             self.on_all(set_weights, case.get("noise", 0.0), learning_rate)
             before, metrics = self.on_all(get_weights)[0], {}
@@ -131,7 +131,7 @@ def register(module: ModuleType) -> None:
                 self.folder / f"{case['name']}.safetensors",
             )
             numbers = {key: float(value) for key, value in metrics.items() if hasattr(value, "__float__")}
-            record = {"samples": self.seen, "metrics": numbers}
+            record = {"samples": self.sampled, "metrics": numbers}
             (self.folder / f"{case['name']}.json").write_text(json.dumps(record))
             self.on_all(set_weights, 0.0, 1.0)
             self.checkpoint_manager.update_weights(self.global_steps)
