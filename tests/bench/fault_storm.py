@@ -13,7 +13,6 @@ left out: kills of the driver, whose exit code nobody could choose, and of whole
 """
 
 import contextlib
-import ctypes
 import json
 import logging
 import math
@@ -35,13 +34,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from rlvr.cluster.exit_codes import WORTH_ANOTHER_START  # noqa: E402
+from rlvr.cluster.ray_processes import RayProcesses  # noqa: E402
 
 QUESTIONS, N = 8, 32  # of a step, and samples of each; the data has no more questions than 30 steps ask
 SAVE_FREQ = 2
 LEAVES_S = 60.0  # how long processes may take to end after the command
 HANGS_S = 900.0  # without a fault; longer than the watchdog waits for a start
 POLL_S = 0.1
-PR_SET_CHILD_SUBREAPER = 36
 
 
 def storm(
@@ -54,7 +53,7 @@ def storm(
 ) -> None:
     """Deal ``faults``, ``pause`` seconds apart (drawn from this range); none after ``seconds``. Exit code 1 after a problem."""
     # What a dead parent leaves becomes a child of this process, so that the whole tree is always in sight.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    RayProcesses.adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = Path(tempfile.mkdtemp(prefix="fault-storm-"))
     one = Storm(folder, Path(tiny), steps, pause, seed)

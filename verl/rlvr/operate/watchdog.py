@@ -127,29 +127,31 @@ class Watchdog(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         self.ended.set()
-        if job_return.status != JobStatus.FAILED:
+        try:
+            if job_return.status == JobStatus.FAILED:
+                self._explain(job_return._return_value)
+        finally:
             self.over.set()
-            return
+
+    def _explain(self, error: BaseException) -> None:
+        """Leave with the exit code of what the run failed of; return where that is the run's own error."""
         if not ray.is_initialized():
             time.sleep(2 * RAY_STARTS_S)  # time to see that it failed because one of Ray's processes ended
-            self.over.set()
-            if NOT_STARTED in str(job_return._return_value):
-                traceback.print_exception(job_return._return_value)
+            if NOT_STARTED in str(error):
+                traceback.print_exception(error)
                 self._say(not_started_report())
                 sys.exit(EXIT_STALLED)
             return
         self.failed_at = time.monotonic()
-        unwritten = write_failure(job_return._return_value)
+        unwritten = write_failure(error)
         if unwritten is not None:
-            traceback.print_exception(job_return._return_value)
+            traceback.print_exception(error)
             self._say(unwritten_report(unwritten, during(progress.read_status()), self.folder or Path()))
-            self.over.set()
             sys.exit(EXIT_UNWRITTEN)
         self._wait_for_ray()
-        self.over.set()
         if self.lost:
             # Hydra would print it, but would also end with exit code 1.
-            traceback.print_exception(job_return._return_value)
+            traceback.print_exception(error)
             self._say([*self.lost, f"stopping the run with exit code {EXIT_LOST}: it failed because of this loss"])
             sys.exit(EXIT_LOST)
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import reduce
 from pathlib import Path
+from typing import TextIO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -53,33 +54,33 @@ def training_command(launcher: str, overrides: Sequence[str], folder: Path, chec
 def train(command: Sequence[str], folder: Path, steps: int, progress: Progress) -> None:
     """Run a launcher; it goes on from a checkpoint that is there, and is run again after an exit that is worth another start.
 
-    A line of ``progress`` follows ``metrics.jsonl`` and is gone at the end; the full log of each start goes to ``train.log``.
+    A line of ``progress`` follows ``metrics.jsonl`` and is gone at the end; the full log of all starts goes to ``train.log``.
 
     Raises:
         RunFailed: if training fails.
     """
-    for start in range(1, STARTS + 1):
-        exit_code = _launch(command, folder, steps, progress)
-        if exit_code not in WORTH_ANOTHER_START or start == STARTS:
-            break
-        progress.console.print(f"{folder.name}: exit code {exit_code}, started again ({start} of {STARTS - 1})")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "train.log").open("w") as log:
+        for start in range(1, STARTS + 1):
+            exit_code = _launch(command, log, folder, steps, progress)
+            if exit_code not in WORTH_ANOTHER_START or start == STARTS:
+                break
+            progress.console.print(f"{folder.name}: exit code {exit_code}, started again ({start} of {STARTS - 1})")
     check(exit_code, folder / "train.log", f"training of {folder.name}")
 
 
-def _launch(command: Sequence[str], folder: Path, steps: int, progress: Progress) -> int:
+def _launch(command: Sequence[str], log: TextIO, folder: Path, steps: int, progress: Progress) -> int:
     """The exit code of a start."""
-    folder.mkdir(parents=True, exist_ok=True)
     task = progress.add_task(f"{folder.name}: starting the engine", total=steps)
-    with (folder / "train.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while process.poll() is None:
-                time.sleep(0.5)
-                done, text = last_step(folder / "metrics.jsonl")
-                progress.update(task, completed=done, description=f"{folder.name}: {text}")
-        except KeyboardInterrupt:  # Ctrl-C reached the launcher too, and it has Ray to shut down
-            process.wait()
-            raise
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        while process.poll() is None:
+            time.sleep(0.5)
+            done, text = last_step(folder / "metrics.jsonl")
+            progress.update(task, completed=done, description=f"{folder.name}: {text}")
+    except KeyboardInterrupt:  # Ctrl-C reached the launcher too, and it has Ray to shut down
+        process.wait()
+        raise
     progress.remove_task(task)
     return process.returncode
 
