@@ -1,4 +1,8 @@
-"""A worker killed in every phase of a run on the real engine: exit code 76, and the line names the worker and the phase.
+"""A worker killed in every phase of a run on the real engine.
+
+Rollout servers and rollout workers are started anew, and the step has all of its samples. Without a training worker, without the
+trainer, and without a server in the middle of a weight sync the run ends with exit code 76, and the line names the worker and the
+phase.
 
 Nothing here depends on timing. A phase is held open from outside: the reward function waits for a file, a process is stopped so
 that the next phase that needs it stands still, a checkpoint is written into a pipe that nobody reads. The watchdog's own report
@@ -105,6 +109,15 @@ class Training:
     def kill(self, name: str) -> None:
         self.worker(name).send_signal(signal.SIGKILL)
 
+    def whole_steps(self) -> list[dict[str, Any]]:
+        """Wait for the end, which must be exit code 0, and return the metrics of the steps, which must have all their samples."""
+        assert self.process.wait(timeout=300) == 0, self.log.read_text()[-8000:]
+        metrics = read_metrics(self.folder)
+        assert sorted(metrics)[-2:] == [1, 2]
+        steps = [metrics[1], metrics[2]]
+        assert [one["rlvr/correct_count"] + one["rlvr/incorrect_count"] for one in steps] == [A_STEP, A_STEP]
+        return steps
+
     def loss(self) -> str:
         """Wait for the end, which must be exit code 76, and return the watchdog's last word on what was lost."""
         assert self.process.wait(timeout=300) == 76, self.log.read_text()[-8000:]
@@ -140,23 +153,40 @@ SERVER, ROLLOUT_WORKER, TRAINING_WORKER, TRAINER = (
 
 
 def test_rollout_server_lost_in_a_rollout(train):
-    """Every rollout fails, and the run ends with verl's error about groups without trajectories."""
+    """The new one has the weights of the step before it gets a prompt."""
     run = train("trainer.val_before_train=true")
     run.until_held()  # in the validation, after which the first rollout needs the server
     run.worker(SERVER).suspend()
     run.release()
     run.until_it_stands_in("rollout and reward")
     run.kill(SERVER)
-    assert f"{SERVER} (pid " in (line := run.loss()) and "during rollout and reward of step 1: " in line
-    assert "no materializable trajectories" in run.log.read_text()
+    first, second = run.whole_steps()
+    assert (first["rlvr/restarted_rollout_servers"], second["rlvr/restarted_rollout_servers"]) == (1, 0)
+    assert first["training/off_policy/trajectory_staleness/max"] == 0
+    assert first["rlvr/retried_samples"] == 0
+
+
+def test_rollout_server_lost_in_the_update(train):
+    """Nobody needs it then; it is there again for the weight sync."""
+    run = train(free=A_STEP)
+    run.until_held()  # in the second step
+    run.worker(TRAINING_WORKER).suspend()
+    run.release()
+    run.until_it_stands_in("actor update")
+    run.kill(SERVER)
+    run.worker(TRAINING_WORKER).resume()
+    _, second = run.whole_steps()
+    assert second["rlvr/restarted_rollout_servers"] == 1
 
 
 def test_rollout_worker_lost_in_the_reward(train):
-    """Without it, verl would wait for its answers forever."""
+    """Its prompts go to the worker in its place; without one, verl would wait for its answers forever."""
     run = train()
     run.until_held()
     run.kill(ROLLOUT_WORKER)
-    assert f"{ROLLOUT_WORKER} (pid " in (line := run.loss()) and "during rollout and reward of step 1: " in line
+    run.release()
+    first, second = run.whole_steps()
+    assert (first["rlvr/restarted_rollout_workers"], second["rlvr/restarted_rollout_workers"]) == (1, 0)
 
 
 def lose_training_worker(run: Training, phase: str) -> dict[str, Any]:

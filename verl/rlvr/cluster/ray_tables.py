@@ -159,7 +159,7 @@ def read_nodes(records: Iterable[Mapping[str, Any]]) -> dict[str, Node]:
     }
 
 
-def losses(cluster: Cluster, lived: Set[str] = frozenset()) -> list[Loss]:
+def losses(cluster: Cluster, lived: Set[str] = frozenset(), replaced: Set[str] = frozenset()) -> list[Loss]:
     """Each lost node, with what ran there, and each worker that was lost on a living node.
 
     What died with its owner is there only where nothing else is lost. A node counts where a worker of this run lived on it until
@@ -169,6 +169,7 @@ def losses(cluster: Cluster, lived: Set[str] = frozenset()) -> list[Loss]:
         cluster: what Ray says now.
         lived: ids of workers that lived when the run failed. A run that fails lets go of its workers, and until Ray notices that
             their node is gone, it takes that for their end.
+        replaced: ids of workers that others stand in for; they count with their node alone.
     """
     on_lost_nodes: dict[str, list[str]] = {}
     found: list[Loss] = []
@@ -178,7 +179,7 @@ def losses(cluster: Cluster, lived: Set[str] = frozenset()) -> list[Loss]:
         lives = worker.state != "DEAD" and worker.pid != 0
         if not node.alive and (lives or worker.lost or actor_id in lived):
             on_lost_nodes.setdefault(worker.node_id, []).append(worker.name)
-        elif worker.lost:
+        elif worker.lost and actor_id not in replaced:
             loss = Loss(f"lost worker {worker.name} (pid {worker.pid}) on node {node.name}", worker.cause)
             (followed if worker.reason == OWNER_DIED else found).append(loss)
     for node_id, names in on_lost_nodes.items():

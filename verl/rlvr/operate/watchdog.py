@@ -64,6 +64,14 @@ def during(status: Mapping[str, Any] | None) -> str:
     return "the start" if status is None else f"{status['phase']} of step {status['step']}"
 
 
+def replaced(cluster: Cluster, status: Mapping[str, Any] | None, failed: bool) -> set[str]:
+    """Ids of the workers whose death the trainer makes good, or has made good (:mod:`rlvr.training.recovery`)."""
+    if status is None:
+        return set()
+    now = set() if failed else {one for one, worker in cluster.workers.items() if worker.name in status["recovers"]}
+    return now | set(status["restarted"])
+
+
 def killed_for_memory() -> int:
     """Processes that this machine's kernel has killed for want of memory since it started."""
     counts = Path("/proc/vmstat").read_text().split()
@@ -187,9 +195,10 @@ class Watchdog(Callback):
             try:
                 if connected and self._notice_losses():
                     self._wait_for_ray()
-                    if not self.ended.wait(TRAINER_FAILS_FIRST_S):
+                    if not self.ended.wait(TRAINER_FAILS_FIRST_S) and self._notice_losses():
                         self._end(EXIT_LOST)
-                    return
+                        return
+                    continue
                 status = progress.read_status() if connected else None
                 self.step, self.now = (status["step"] if status else self.step), during(status)
             except RpcError as error:  # a busy head; where it is dead, Ray ends this process
@@ -226,9 +235,10 @@ class Watchdog(Callback):
         """Look, remember what is lost, and say each loss once."""
         with self.looking:
             self.seen = ray_tables.look()
-            found = ray_tables.losses(self.seen, self._lived())
+            status = progress.read_status()
+            found = ray_tables.losses(self.seen, self._lived(), replaced(self.seen, status, self.failed_at is not None))
             if found and not self.lost:
-                self.during = during(progress.read_status())
+                self.during = during(status)
             self.lost = [f"{loss.what} during {self.during}: {loss.cause}" for loss in found]
             new = [line for line in self.lost if line not in self.said]
             if new:

@@ -34,12 +34,14 @@ START_S = 600.0  # a start (model loading, rollout servers) may take this long, 
 
 START = "start of workers and rollout servers"
 ROLLOUT = "rollout and reward"
+WEIGHT_SYNC = "weight sync"
+RESTART = "restart of rollout servers"
 BETWEEN = "between phases"
 # Methods of upstream's trainer -> what the phase is called.
 PHASES = {
     "_setup": START,
     "_load_checkpoint": "load checkpoint",
-    "on_init_end": "weight sync",
+    "on_init_end": WEIGHT_SYNC,
     "_validate": "validation",
     "prepare_step": ROLLOUT,
     "on_sample_end": ROLLOUT,
@@ -52,7 +54,7 @@ PHASES = {
     "_update_critic": "critic update",
     "_update_actor": "actor update",
     "_save_checkpoint": "save checkpoint",
-    "on_step_end": "weight sync",
+    "on_step_end": WEIGHT_SYNC,
 }
 
 
@@ -78,10 +80,12 @@ class Progress:
         self.looked_at: float | None = None
         self.details: list[str] = []
         for method, phase in PHASES.items():
-            setattr(trainer, method, self._followed(getattr(trainer, method), phase))
-        trainer.replay_buffer.sample = self._followed(trainer.replay_buffer.sample, ROLLOUT)
+            setattr(trainer, method, self.followed(getattr(trainer, method), phase))
+        trainer.replay_buffer.sample = self.followed(trainer.replay_buffer.sample, ROLLOUT)
 
-    def _followed(self, method: Callable[..., Any], phase: str) -> Callable[..., Any]:
+    def followed(self, method: Callable[..., Any], phase: str) -> Callable[..., Any]:
+        """``method``, which is called in the trainer's thread, as a phase."""
+
         @functools.wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
             self.starting = self.starting and phase != ROLLOUT
@@ -133,8 +137,9 @@ class Progress:
         """What the driver reads.
 
         Returns:
-            ``phase``, ``step``, ``starting`` (before the first rollout), ``idle_s`` (seconds without progress), ``prompts``
-            (finished, all; None without any), ``details`` (lines of text), ``at`` (Unix time).
+            ``phase``, ``step``, ``starting`` (before the first rollout, or servers start anew), ``idle_s`` (seconds without
+            progress), ``prompts`` (finished, all; None without any), ``details`` (lines of text), ``at`` (Unix time),
+            ``recovers`` (classes of the actors that are started anew if they die now), ``restarted`` (ids of those that were).
         """
         finished, prompts = self._prompts()
         if finished != self.finished:
@@ -142,7 +147,10 @@ class Progress:
             self._moved()
         now = time.monotonic()
         idle = now - self.moved_at
-        if idle < limit(self.timeout_s, self.starting):
+        phases = list(self.phases)
+        starting = self.starting or RESTART in phases
+        recovery = getattr(self.trainer, "recovery", None)
+        if idle < limit(self.timeout_s, starting):
             self.details = []
         elif self.looked_at is None or now - self.looked_at > LOOK_CLOSER_EVERY_S:
             self.details = [*self._rollout_workers(), *self._stack()]
@@ -150,11 +158,14 @@ class Progress:
         return {
             "phase": self._phase(),
             "step": getattr(self.trainer, "global_steps", 0),
-            "starting": self.starting,
+            "starting": starting,
             "idle_s": idle,
             "prompts": [finished, prompts] if prompts else None,
             "details": self.details,
             "at": time.time(),
+            # While weights are synced, every training worker waits for every server.
+            "recovers": list(recovery.classes) if recovery and (RESTART in phases or WEIGHT_SYNC not in phases) else [],
+            "restarted": list(recovery.restarted) if recovery else [],
         }
 
     def _prompts(self) -> tuple[int, int]:
@@ -205,10 +216,14 @@ def _size(keys: dict[str, set]) -> int:
 
 
 def waits(_: Any) -> dict[str, int]:
-    """Runs inside a rollout worker: chains of coroutines, each waiting for the next, and how many tasks wait so."""
+    """Runs inside a rollout worker: chains of coroutines, each waiting for the next, and how many tasks wait so.
+
+    The one that waits for the worker's end (:mod:`rlvr.training.recovery`) is left out.
+    """
     # Ray calls this from another thread than the one with the event loop, and does not say which loop it is.
     tasks = [one for one in gc.get_objects() if issubclass(type(one), asyncio.Task) and not one.done()]
-    return dict(Counter(chain for task in tasks if (chain := await_chain(task.get_coro()))))
+    chains = (await_chain(task.get_coro()) for task in tasks)
+    return dict(Counter(chain for chain in chains if chain and not chain.startswith("until_lost")))
 
 
 def await_chain(coroutine: Any) -> str:
@@ -218,7 +233,8 @@ def await_chain(coroutine: Any) -> str:
     """
     names = []
     while coroutine is not None and hasattr(coroutine, "cr_code"):
-        if not coroutine.cr_code.co_filename.startswith(RAY_FOLDER):
+        code = coroutine.cr_code  # None: compiled, as Ray's own
+        if code is not None and not code.co_filename.startswith(RAY_FOLDER):
             names.append(coroutine.__name__)
         coroutine = coroutine.cr_await
     return " > ".join(names)

@@ -5,13 +5,15 @@ writes to TransferQueue for every single sample. Here a prompt is tokenised once
 answers are decoded, graded and stored a few prompts at a time while others are still being generated. What is stored has the
 same fields, so everything downstream works unchanged.
 
-Falls back to upstream's workers for what needs an agent loop a sample; :func:`needs_upstream` says what that is.
+Falls back to upstream's workers for what needs an agent loop a sample; :func:`needs_upstream` says what that is. What happens
+where a server or a worker dies: :mod:`rlvr.training.recovery`.
 """
 
 import asyncio
+import contextlib
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +21,8 @@ import ray
 import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, OmegaConf
+from ray.exceptions import RayActorError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tensordict import NonTensorData, NonTensorStack, TensorDict
 from verl.experimental.agent_loop import AgentLoopOutput, AgentLoopWorker
 from verl.trainer.distillation import is_distillation_enabled
@@ -34,6 +38,8 @@ from rlvr.heap import freeze_heap
 logger = logging.getLogger(f"verl.{__name__}")
 
 ATTEMPTS = 2  # of a request: an engine or a grader that failed once need not cost the step its prompts
+ASK_AGAIN_S = 1.0  # for a server in place of one that died
+NO_SERVER = "No available servers"  # in the load balancer's words
 SAMPLES_PER_REQUEST = 64  # enough to make the cost of a call small, few enough that grading overlaps generation
 
 
@@ -42,11 +48,44 @@ class BatchedRolloutManager(AgentLoopManagerTQ):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.dealt: dict[int, list[TensorDict]] = {}  # worker -> prompts of the rollouts that are under way
         reason = needs_upstream(self.config)
-        if reason is None:
+        self.batched = reason is None
+        if self.batched:
             self.agent_loop_workers_class = ray.remote(BatchedRolloutWorker)
         else:
             logger.warning("%s: rollouts run sample by sample, with upstream's workers", reason)
+
+    def generate_sequences(self, prompts: TensorDict) -> None:
+        """As upstream's; each worker's part is remembered until :meth:`forget_dealt`."""
+        if not self.batched:
+            super().generate_sequences(prompts)
+            return
+        parts = prompts.chunk(len(self.agent_loop_workers))
+        asked = [
+            worker.generate_sequences.remote(part) for worker, part in zip(self.agent_loop_workers, parts, strict=False)
+        ]
+        for number, (part, answer) in enumerate(zip(parts, asked)):
+            self.dealt.setdefault(number, []).append(part)
+            with contextlib.suppress(RayActorError):  # the next look finds it, and deals its part again
+                ray.get(answer)
+
+    def forget_dealt(self) -> None:
+        """The rollouts are done."""
+        self.dealt.clear()
+
+    def start_anew(self, number: int, unfinished: Set[str]) -> None:
+        """A worker in place of one that died, with the prompts of its part that are ``unfinished``."""
+        node_ids = [one["NodeID"] for one in ray.nodes() if one["Alive"] and one["Resources"].get("CPU", 0) > 0]
+        node = NodeAffinitySchedulingStrategy(node_id=node_ids[number % len(node_ids)], soft=True)
+        worker = self.agent_loop_workers_class.options(
+            name=f"agent_loop_worker_{number}_{uuid4().hex[:8]}", scheduling_strategy=node
+        ).remote(self.config, self.llm_client, self.teacher_client, self.reward_loop_worker_handles)
+        self.agent_loop_workers[number] = worker
+        for part in self.dealt.get(number, []):
+            rows = [row for row, prompt in enumerate(split_rows(part.select("uid"))) if prompt["uid"] in unfinished]
+            if rows:
+                ray.get(worker.generate_sequences.remote(part[rows]))
 
 
 def needs_upstream(config: DictConfig) -> str | None:
@@ -83,6 +122,10 @@ class BatchedRolloutWorker(AgentLoopWorker):
             processor=self.processor,
         )
         freeze_heap()
+
+    async def until_lost(self) -> None:
+        """Never returns: whoever waits for it hears of the end of this process."""
+        await asyncio.Event().wait()
 
     async def generate_sequences(self, batch: TensorDict) -> None:
         """Start the rollouts of a batch of prompts and return; the trainer waits for them in TransferQueue."""
@@ -191,15 +234,29 @@ class BatchedRolloutWorker(AgentLoopWorker):
         return ids
 
     async def _generate(self, prompt_ids: list[list[int]], n: int, settings: dict[str, Any]) -> Any:
-        """One call of the least busy server, through upstream's load balancer."""
-        request_id = uuid4().hex
-        server_id, server = await self.llm_client._acquire_server(
-            request_id, prompt_ids=prompt_ids[0], sampling_params=settings
-        )
-        try:
-            return await server.generate_batch.remote(prompt_ids, n, settings)
-        finally:
-            self.llm_client._release_server(server_id, request_id)
+        """One call of the least busy server, through upstream's load balancer.
+
+        A server that dies is no failure of the prompts: another is asked, as soon as there is one. The trainer starts it, or ends
+        the run where it cannot.
+        """
+        while True:
+            request_id = uuid4().hex
+            try:
+                server_id, server = await self.llm_client._acquire_server(
+                    request_id, prompt_ids=prompt_ids[0], sampling_params=settings
+                )
+            except RuntimeError as error:
+                if NO_SERVER not in str(error):
+                    raise
+                await asyncio.sleep(ASK_AGAIN_S)
+                continue
+            try:
+                return await server.generate_batch.remote(prompt_ids, n, settings)
+            except RayActorError as error:
+                logger.warning("a rollout server was lost, its prompts are dealt again: %s", str(error).splitlines()[0])
+                await asyncio.sleep(ASK_AGAIN_S)
+            finally:
+                self.llm_client._release_server(server_id, request_id)
 
     async def _grade(self, prompt: Mapping[str, Any], text: str) -> tuple[float, dict[str, Any]]:
         """(score, what else the reward function said), called as upstream's naive reward manager calls it."""

@@ -8,6 +8,7 @@ nothing more. It also polls often: upstream's 2 s are longer than a whole step o
 import logging
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,7 +41,8 @@ class SelectingReplayBuffer(ReplayBuffer):
     """Keeps the samples that the method learns from and counts what it saw.
 
     ``sampler_kwargs`` are set by configs/rlvr.yaml from the ``algorithm`` section. The trainer, which has the tokenizer, sets
-    ``stop_tokens``, without which every response of full length counts as cut, and ``recorder``, which keeps samples as files.
+    ``stop_tokens``, without which every response of full length counts as cut, ``recorder``, which keeps samples as files, and
+    ``after_look``, which is called after each look into TransferQueue.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -52,6 +54,7 @@ class SelectingReplayBuffer(ReplayBuffer):
         self.method = method_of(settings)
         self.stop_tokens: frozenset[int] = frozenset()
         self.recorder: Recorder | None = None
+        self.after_look: Callable[[], None] = lambda: None
         self.validation_log_probs: list[torch.Tensor] = []
         self.refilled, self.most_refilled = 0, 0
 
@@ -124,8 +127,13 @@ class SelectingReplayBuffer(ReplayBuffer):
     def _sync_metadata_from_transfer_queue(self) -> None:
         """As upstream's; the next look waits so long that looking takes no more than its share of the time."""
         started = time.monotonic()
-        super()._sync_metadata_from_transfer_queue()
+        self.refresh()
         self.poll_interval = poll_interval(time.monotonic() - started)
+        self.after_look()
+
+    def refresh(self) -> None:
+        """Look into TransferQueue, and do nothing else."""
+        super()._sync_metadata_from_transfer_queue()
 
     def _terminal_eviction_reasons(self, global_steps: int, partition_id: str) -> Any:
         """As upstream's, which samples another question in place of each that failed, for as long as questions fail.

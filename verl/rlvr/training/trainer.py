@@ -8,6 +8,7 @@
 - advantages that the sampler stored are spread over the tokens (:mod:`rlvr.training.advantage`);
 - ``algorithm.positive_learning_weight`` weighs the loss of correct samples (:mod:`rlvr.training.learning_weight`);
 - validation reports unbiased pass@k and the mean token entropy (:mod:`rlvr.training.validation`);
+- rollout servers and workers that die are started anew (:mod:`rlvr.training.recovery`);
 - a run resumes from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`);
 - the resolved configuration, ``metrics.jsonl`` and samples (:mod:`rlvr.training.recorder`) lie beside the checkpoints.
 
@@ -49,6 +50,8 @@ from rlvr.training.mini_batches import batch_multiple, mini_batches
 from rlvr.training.old_log_probs import needs_old_log_probs, put_marks
 from rlvr.training.progress import Progress
 from rlvr.training.recorder import Recorder, is_due, own_decoder
+from rlvr.training.recovery import Recovery
+from rlvr.training.recovery import applies as recovers
 from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
@@ -70,7 +73,9 @@ class DecomposedTrainer(PPOTrainerSync):
         self.skipped_steps = 0
         self.step_is_skipped = False
         self.training = False  # validation before the first step is a line of its own, step 0
-        Progress(self, OmegaConf.select(config, "trainer.watchdog.timeout_s")).publish_forever()
+        progress = Progress(self, OmegaConf.select(config, "trainer.watchdog.timeout_s"))
+        self.recovery = Recovery(self, recovers(config), progress.followed)
+        progress.publish_forever()
 
     def init(self) -> None:
         super().init()
@@ -141,6 +146,24 @@ class DecomposedTrainer(PPOTrainerSync):
         return [*groups, self.critic_wg] if self.use_critic else groups
 
     # ---- a step, in its order
+
+    def on_init_end(self) -> None:
+        super().on_init_end()
+        self.recovery.after_sync(self.global_steps)
+        self.replay_buffer.after_look = self.recovery.look
+
+    def on_step_begin(self) -> None:
+        super().on_step_begin()
+        self.recovery.next_step()
+
+    def on_sample_end(self) -> None:
+        self.recovery.before_sleep()
+        super().on_sample_end()
+
+    def on_step_end(self) -> None:
+        self.recovery.before_sync()
+        super().on_step_end()
+        self.recovery.after_sync(self.global_steps)
 
     def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int) -> KVBatchMeta:
         try:
@@ -238,7 +261,7 @@ class DecomposedTrainer(PPOTrainerSync):
         super()._save_checkpoint()
 
     def _add_metrics(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int) -> None:
-        metrics.update({"training/global_step": global_steps, "training/epoch": epoch})
+        metrics.update({"training/global_step": global_steps, "training/epoch": epoch} | self.recovery.metrics())
         if not self.step_is_skipped and flat.applies(self.config):
             metrics.update(flat.step_metrics(batch, self.seen, timing_raw, self._get_n_gpus_for_throughput()))
             metrics.update(flat.staleness(batch.tags, global_steps))

@@ -7,9 +7,12 @@ upstream's manager for those.
 
 import argparse
 import asyncio
+import logging
+import os
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import ray
 from verl.workers.rollout.utils import get_vision_placeholder_token_ids
 from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer, vLLMReplica
@@ -17,6 +20,10 @@ from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs import TokensPrompt
 from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.exceptions import EngineDeadError
+
+# Below verl's logger: verl shields it from libraries that silence the root logger.
+logger = logging.getLogger(f"verl.{__name__}")
 
 IN_PROCESS = "uni"  # engine_kwargs.vllm.distributed_executor_backend
 Generation = tuple[list[int], list[float] | None]  # token ids and their log-probs
@@ -40,6 +47,14 @@ class BatchedVLLMServer(vLLMHttpServer):
         await self.engine.collective_rpc("monkey_patch_model", kwargs=vocabulary)
         # Nothing listens there; with it, this server's address is its own.
         self._server_port = self._master_port
+
+    async def until_lost(self) -> None:
+        """Never returns: whoever waits for it hears of the end of this process (:mod:`rlvr.training.recovery`)."""
+        await asyncio.Event().wait()
+
+    def children(self) -> list[tuple[int, float]]:
+        """(pid, time of creation) of the engine's processes, which may outlive this one."""
+        return [(one.pid, one.create_time()) for one in psutil.Process().children(recursive=True)]
 
     async def generate_batch(
         self, prompts: list[list[int]], n: int, sampling_params: dict[str, Any]
@@ -78,7 +93,11 @@ class BatchedVLLMServer(vLLMHttpServer):
                     return [generation(completion) for completion in output.outputs]
             raise RuntimeError("vLLM ended a request without an answer")
 
-        return self.global_steps, list(await asyncio.gather(*map(one, prompts)))
+        try:
+            return self.global_steps, list(await asyncio.gather(*map(one, prompts)))
+        except EngineDeadError:  # nothing revives it but a new server
+            logger.exception("the engine's process has ended, and this server ends with it")
+            os._exit(1)
 
     def _response_budget(self, prompt_length: int) -> int:
         """Tokens that an answer may have: as upstream's ``generate`` computes it."""

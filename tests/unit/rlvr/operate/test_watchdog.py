@@ -25,6 +25,8 @@ STATUS = {
     "starting": False,
     "idle_s": 0.0,
     "prompts": [5, 8],
+    "recovers": [],
+    "restarted": [],
     "details": ["rollout worker 0 waits for reward: 3 × _grade > compute_score > sleep"],
 }
 
@@ -165,6 +167,35 @@ def test_a_lost_worker_ends_a_run_that_would_wait_forever_with_76(ray_says, star
         work()
     assert left.value.code == watchdog.EXIT_LOST == 76
     assert capsys.readouterr().err.count("lost worker W") == 1
+
+
+@pytest.mark.parametrize("change", [{"recovers": ["W"]}, {"restarted": ["0"]}], ids=["now", "already"])
+def test_what_the_trainer_starts_anew_is_no_loss(ray_says, start, capsys, change):
+    dog = start(None, stop=False)
+    ray_says.status = STATUS | {"at": time.time()} | change
+    ray_says.cluster = cluster(died("W", "n1"), alive("W", "n1"))
+    work(looks(ray_says, 5))
+    end(dog)
+    assert "lost" not in capsys.readouterr().err
+
+
+def test_it_counts_where_the_run_fails_before_another_stands_in(ray_says, start):
+    dog = start(None, stop=False)
+    ray_says.status = STATUS | {"at": time.time(), "recovers": ["W"]}
+    ray_says.cluster = cluster(died("W", "n1"))
+    assert left_with(dog, RuntimeError("no memory")) == watchdog.EXIT_LOST
+
+
+def test_a_loss_that_is_made_good_before_the_run_would_end_lets_it_go_on(ray_says, start, monkeypatch):
+    """The trainer begins to, in the moment in which the watchdog looks."""
+    monkeypatch.setattr(watchdog, "TRAINER_FAILS_FIRST_S", 0.5)
+    dog = start(None, stop=False)
+    ray_says.cluster = cluster(died("W", "n1"))
+    work(lambda: dog.lost)
+    ray_says.status = STATUS | {"at": time.time(), "recovers": ["W"]}
+    work(looks(ray_says, 5))
+    assert not dog.lost
+    end(dog)
 
 
 def test_a_process_of_ray_s_own_that_ends_ends_the_run_with_76(ray_says, start, capsys):

@@ -41,7 +41,7 @@ def test_every_phase_is_a_method_of_upstream_s_trainer():
 def test_phases_begin_end_and_nest():
     trainer = FakeTrainer()
     trainer._update_actor()
-    trainer._validate = trainer.progress._followed(lambda: trainer._compute_old_log_prob(), "validation")
+    trainer._validate = trainer.progress.followed(lambda: trainer._compute_old_log_prob(), "validation")
     trainer._validate()
     assert trainer.seen == ["actor update", "validation > old log-prob"]
     assert trainer.progress.status()["phase"] == progress.START
@@ -71,9 +71,9 @@ def test_a_phase_that_raises_stays_until_the_next_one_begins(monkeypatch):
     def broken():
         raise ValueError
 
-    inner = trainer.progress._followed(broken, progress.ROLLOUT)
+    inner = trainer.progress.followed(broken, progress.ROLLOUT)
     with pytest.raises(ValueError):
-        trainer.progress._followed(inner, "validation")()
+        trainer.progress.followed(inner, "validation")()
     assert trainer.progress.status()["phase"] == phases[-1] == "validation > rollout and reward"
     trainer._update_actor()
     assert trainer.seen == ["actor update"] and trainer.progress.status()["phase"] == "between phases"
@@ -86,7 +86,7 @@ def test_a_change_of_phase_is_published_at_once(monkeypatch):
     monkeypatch.setattr(progress, "progress_key", lambda: b"key")
     trainer.progress.publish_forever()
     published_in_time = partial(until, lambda: "critic update" in phases)
-    trainer._update_actor = trainer.progress._followed(published_in_time, "critic update")
+    trainer._update_actor = trainer.progress.followed(published_in_time, "critic update")
     trainer._update_actor()
     until(lambda: phases[-1] != "critic update")  # nor that it has ended
 

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from omegaconf import OmegaConf
+from ray.exceptions import ActorDiedError
 from tensordict import NonTensorData, NonTensorStack, TensorDict
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from vllm.logprobs import FlatLogprobs
 from vllm.outputs import CompletionOutput
 
 from rlvr.training import rollout
-from rlvr.training.rollout import BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
+from rlvr.training.rollout import BatchedRolloutManager, BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
 from rlvr.training.vllm_server import BatchedVLLMServer, generation
 
 
@@ -182,3 +183,98 @@ def test_a_request_that_failed_is_made_once_more(monkeypatch, failures, status, 
     assert (uids, tags) == (["a"], [{"status": status}])
     assert [tag["attempt"] for _, tags in samples for tag in tags] == stored
     assert said == [f"attempt {attempt} of 2 failed to sample math 7" for attempt in range(1, failures + 1)]
+
+
+# ---- what dies
+
+
+def test_prompts_of_a_server_that_died_are_dealt_to_the_next(monkeypatch):
+    """However long there is none; it is no attempt of theirs."""
+    monkeypatch.setattr(rollout, "ASK_AGAIN_S", 0.001)
+    released: list[str] = []
+
+    class Server:
+        def __init__(self, name: str):
+            self.generate_batch = SimpleNamespace(remote=self._generate)
+            self.name = name
+
+        async def _generate(self, prompts, n, settings):
+            if self.name == "dead":
+                raise ActorDiedError()
+            return self.name, prompts, n, settings
+
+    answers = iter(["dead", "dead", None, None, "new"])
+
+    async def acquire(request_id, prompt_ids, sampling_params):
+        name = next(answers)
+        if name is None:
+            raise RuntimeError("No available servers in load balancer")
+        return name, Server(name)
+
+    worker = BatchedRolloutWorker.__new__(BatchedRolloutWorker)
+    worker.llm_client = SimpleNamespace(
+        _acquire_server=acquire, _release_server=lambda server_id, request_id: released.append(server_id)
+    )
+    assert asyncio.run(worker._generate([[1, 2]], 4, {"top_p": 1.0})) == ("new", [[1, 2]], 4, {"top_p": 1.0})
+    assert released == ["dead", "dead", "new"]
+
+
+def test_another_error_of_the_load_balancer_is_a_failure(monkeypatch):
+    async def acquire(*_, **__):
+        raise RuntimeError("a router of its own")
+
+    worker = BatchedRolloutWorker.__new__(BatchedRolloutWorker)
+    worker.llm_client = SimpleNamespace(_acquire_server=acquire)
+    with pytest.raises(RuntimeError, match="a router of its own"):
+        asyncio.run(worker._generate([[1, 2]], 4, {}))
+
+
+class Worker:
+    """A rollout worker that remembers what it was given, or is dead."""
+
+    def __init__(self, dead: bool = False):
+        self.given: list[list[str]] = []
+        self.generate_sequences = SimpleNamespace(remote=self._give)
+        self.dead = dead
+
+    def _give(self, part):
+        if not self.dead:
+            self.given.append([row["uid"] for row in split_rows(part)])
+        return self
+
+    def answer(self):
+        if self.dead:
+            raise ActorDiedError()
+
+
+def test_a_worker_in_place_of_a_dead_one_gets_its_unfinished_prompts(monkeypatch):
+    """Of all batches since the rollouts began, the one that it never received included."""
+    made: list[Worker] = []
+
+    def make(*_):
+        made.append(Worker())
+        return made[-1]
+
+    options = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=make))
+    nodes = [{"NodeID": "0" * 56, "Alive": True, "Resources": {"CPU": 2.0}}]
+    monkeypatch.setattr(rollout, "ray", SimpleNamespace(get=lambda worker: worker.answer(), nodes=lambda: nodes))
+    manager = BatchedRolloutManager.__new__(BatchedRolloutManager)
+    manager.batched, manager.dealt, manager.agent_loop_workers_class = True, {}, options
+    manager.config = manager.llm_client = manager.teacher_client = manager.reward_loop_worker_handles = None
+    first, second = Worker(), Worker()
+    manager.agent_loop_workers = [first, second]
+
+    def prompts(*uids: str) -> TensorDict:
+        stack = NonTensorStack(*[NonTensorData(uid) for uid in uids])
+        return TensorDict({"uid": stack, "global_steps": NonTensorData(1)}, batch_size=len(uids))
+
+    manager.generate_sequences(prompts("a", "b", "c", "d"))
+    second.dead = True
+    manager.generate_sequences(prompts("e", "f"))
+    assert (first.given, second.given) == ([["a", "b"], ["e"]], [["c", "d"]])
+    manager.start_anew(1, {"b", "d", "f"})
+    assert made[0].given == [["d"], ["f"]]
+    assert manager.agent_loop_workers == [first, made[0]]
+    manager.forget_dealt()
+    manager.start_anew(0, {"a"})
+    assert made[1].given == []
