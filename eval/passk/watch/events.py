@@ -1,5 +1,5 @@
 """What stands on the time axis of a run beside its figures: skipped steps, grader failures, figures that are no numbers, samples
-that could not be written, what the watchdog said, and starts. Pure functions.
+that could not be written, rollout processes that died, what the watchdog said, and starts. Pure functions.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from passk.watch.panels import Row, number, samples_of
 
 # kind -> the letter that marks it: colour is never the only sign
-MARKS = {"skipped": "S", "grader": "G", "not a number": "N", "lost": "L", "watchdog": "W", "start": "R"}
+MARKS = {"skipped": "S", "grader": "G", "not a number": "N", "lost": "L", "died": "D", "watchdog": "W", "start": "R"}
 
 
 class Event(NamedTuple):
@@ -33,6 +33,7 @@ def events(
     found = [
         *_counted(rows, "rlvr/skipped_steps", "skipped", "no sample to learn from: the update was skipped"),
         *_counted(rows, "rlvr/sample_files_lost", "lost", "the samples of this step could not be written"),
+        *_died(rows),
         *_grader(rows),
         *_no_numbers(rows),
     ]
@@ -54,6 +55,17 @@ def _counted(rows: Sequence[Row], key: str, kind: str, text: str) -> list[Event]
         if count is not None and count > before:
             found.append(Event(row["step"], kind, text))
         before = before if count is None else count
+    return found
+
+
+def _died(rows: Sequence[Row]) -> list[Event]:
+    found = []
+    for row in rows:
+        counts = {what: number(row, f"rlvr/restarted_rollout_{what}s") or 0.0 for what in ("server", "worker")}
+        for what, count in counts.items():
+            if count:
+                text = f"a rollout {what} died" + ("" if count == 1 else f" {count:.0f} times")
+                found.append(Event(row["step"], "died", f"{text} and was started anew"))
     return found
 
 

@@ -58,7 +58,7 @@ function card(run, number) {
   return box;
 }
 
-const eventName = kind => ({skipped: "skipped step", grader: "grader failure", "not a number": "figure that is no number", lost: "samples not written", watchdog: "watchdog", start: "restart"})[kind] || kind;
+const eventName = kind => ({skipped: "skipped step", grader: "grader failure", "not a number": "figure that is no number", lost: "samples not written", died: "rollout process that died", watchdog: "watchdog", start: "restart"})[kind] || kind;
 
 function panelFor(panel) {
   const id = `panel-${panel.name}`;
@@ -131,7 +131,7 @@ function showEvents() {
   byId("events").replaceChildren(...state.runs.map((run, number) => {
     const box = element("div");
     if (state.runs.length > 1) box.append(element("h3", runTitle(number)));
-    if (!run.events.length) box.append(element("p", "No skipped step, grader failure, restart or line of the watchdog is recorded.", "meta"));
+    if (!run.events.length) box.append(element("p", "No skipped step, grader failure, dead process, restart or line of the watchdog is recorded.", "meta"));
     const last = kind => run.events.filter(one => one.kind === kind).slice(-MOST_EVENTS);
     const shown = run.events.filter(one => allEvents.has(number) || last(one.kind).includes(one));
     if (shown.length < run.events.length) box.append(button(`all ${run.events.length}; ${shown.length} are shown, of each kind the last ${MOST_EVENTS}`, () => { allEvents.add(number); showEvents(); }));

@@ -105,13 +105,14 @@ def test_what_stands_on_the_time_axis():
     rows = [
         ROW | {"rlvr/skipped_steps": 0.0},
         ROW | {"step": 2, "rlvr/skipped_steps": 1.0, "rlvr/grader_timeouts": 2.0, "rlvr/grader_errors": 1.0},
-        ROW | {"step": 3, "rlvr/skipped_steps": 1.0, "rlvr/sample_files_lost": 1.0},
+        ROW
+        | {"step": 3, "rlvr/skipped_steps": 1.0, "rlvr/sample_files_lost": 1.0, "rlvr/restarted_rollout_servers": 2.0},
     ]
     starts = [{"resumed_from": 0, "time": "one"}, {"resumed_from": 2, "time": "two"}, {"resumed_from": "no number"}]
     watchdog = [{"step": 3, "time": "then", "lines": ["no progress for 60 s", "  waits"]}, {"lines": "no list"}]
     found = events.events(rows, starts, watchdog)
     assert [(one.step, one.kind) for one in found] == [
-        (0, "start"), (2, "skipped"), (2, "grader"), (2, "start"), (3, "lost"), (3, "watchdog"),
+        (0, "start"), (2, "skipped"), (2, "grader"), (2, "start"), (3, "lost"), (3, "died"), (3, "watchdog"),
     ]  # fmt: skip
     texts = {one.kind: one.text for one in found}
     assert texts["grader"] == "the grader failed on 3 of 40 answers (timeouts: 2, errors: 1)"
