@@ -53,7 +53,7 @@ CASES = {
     "plain": (adam(""), [1]),
     "critic-plain": (adam(""), [1]),
     "lora-plain": (LORA + adam(""), [1]),
-    "gpu24": (LORA + PACKED + CHECKPOINTING + OFFLOAD + DEFERRED, [1]),
+    "gpu24": (LORA + PACKED + CHECKPOINTING + OFFLOAD + DEFERRED, [1, 2]),
     "gpu80": (PACKED + CHECKPOINTING + OFFLOAD + DEFERRED, [1, 2]),  # gpu48 too, but for the last
     "gpu141": (PACKED + CHECKPOINTING + MOVED + FUSED, [2]),
     "node8": (PACKED + CHECKPOINTING + FUSED, [2]),
@@ -65,6 +65,7 @@ CASES = {
     # Last: for fused kernels verl replaces the forward of a model's class.
     "tied-gpu80": (PACKED + CHECKPOINTING + OFFLOAD + DEFERRED + FUSED_KERNELS, [1]),
     "tied-node8": (PACKED + CHECKPOINTING + FUSED + FUSED_KERNELS, [2]),
+    "tied-ulysses": (PACKED + ULYSSES + FUSED + FUSED_KERNELS, [2]),
 }
 COMPARED = [
     (name, one) for name, (_, some) in CASES.items() for one in some if "plain" not in name and "saved" not in name
@@ -75,6 +76,7 @@ REFERENCE = {
     "critic-ulysses": "critic-plain",
     "tied-gpu80": "tied-plain",
     "tied-node8": "tied-plain",
+    "tied-ulysses": "tied-plain",
 }
 
 
