@@ -63,7 +63,8 @@ class Recovery:
         self.weights_version: int | None = None  # what the servers have
         self.restarts: Counter[str] = Counter()  # of this step, by name
         self.restarted: list[str] = []  # ids of the actors that others stand in for
-        self.down: list[int] = []  # servers that the load balancer does not know and that are not started anew
+        self.down: list[int] = []  # servers that are dead
+        self.new: list[int] = []  # servers that were started in place of dead ones, and have no weights yet
         self.ends: dict[ray.ObjectRef, tuple[str, int]] = {}  # becomes ready when the actor dies
         self.children: dict[str, list[tuple[int, float]]] = {}  # a server's actor id -> its processes
 
@@ -79,7 +80,7 @@ class Recovery:
         if self.down and len(self.down) == len(self._replicas):
             self.start_servers(asleep=True)
             self.sync(self.weights_version)
-            self._put_up()
+            self.after_sync(self.weights_version)
         if workers:
             self.trainer.replay_buffer.refresh()  # what a worker had finished before it died
         for number in workers:
@@ -107,12 +108,14 @@ class Recovery:
         workers = self._notice()
         if self.down:
             self.start_servers(asleep)
-            self._put_up()
         for number in workers:
             self._start_worker(number)
 
-    def after_sync(self, version: int) -> None:
+    def after_sync(self, version: int | None) -> None:
+        """All servers have the weights of step ``version``; prompts go to new ones from here on."""
         self.weights_version = version
+        if self.new:
+            self._put_up()
 
     def next_step(self) -> None:
         self.restarts.clear()
@@ -141,7 +144,7 @@ class Recovery:
         """Every server and worker that is not watched yet."""
         watched = set(self.ends.values())
         for number, replica in enumerate(self._replicas):
-            if (SERVER, number) not in watched and number not in self.down:
+            if (SERVER, number) not in watched and number not in self.down + self.new:
                 self._watch_server(number, replica)
         for number, worker in enumerate(self._workers):
             if (WORKER, number) not in watched:
@@ -195,6 +198,7 @@ class Recovery:
         asyncio.run(launch(replicas, asleep))
         ray.get([worker.__ray_call__.remote(forget_server) for replica in replicas for worker in replica.workers])
         self.restarted += dead
+        self.new, self.down = self.new + self.down, []
         logger.warning("%d rollout servers were started anew in %.0f s", len(replicas), time.monotonic() - started)
 
     def _clear_away(self, replica: Any) -> list[str]:
@@ -218,9 +222,9 @@ class Recovery:
         manager = self.trainer.llm_server_manager
         manager.server_handles = [replica.server_handle for replica in self._replicas]
         manager.server_addresses = [replica.server_address for replica in self._replicas]
-        new = [self._replicas[number] for number in self.down]
+        new = [self._replicas[number] for number in self.new]
         self._balancer("add_servers", {replica.server_address: replica.server_handle for replica in new})
-        self.down.clear()
+        self.new.clear()
 
     def _balancer(self, method: str, argument: Any) -> None:
         ray.get(getattr(self.trainer.llm_server_manager.global_load_balancer, method).remote(argument))

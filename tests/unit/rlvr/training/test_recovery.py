@@ -135,7 +135,10 @@ def test_a_server_is_started_after_the_rollouts_where_another_lives(monkeypatch)
     trainer.recovery.before_sleep()
     assert trainer.said[:3] == ["kill server1", "trainer1 end_processes [[(7, 1.0)]]", "launch 1"]
     new = {"address1.2": trainer.replicas[1].servers[0]}
-    assert trainer.said[3:] == ["trainer1 forget_server []", f"balancer add_servers {new}", "forget"]
+    assert trainer.said[3:] == ["trainer1 forget_server []", "forget"]
+    trainer.recovery.before_sync()
+    trainer.recovery.after_sync(5)
+    assert trainer.said[5:] == [f"balancer add_servers {new}"], "with the new weights it gets prompts"
     assert trainer.recovery.restarted == [dead] and trainer.phases == [RESTART]
     assert trainer.recovery.metrics() == {"rlvr/restarted_rollout_servers": 1, "rlvr/restarted_rollout_workers": 0}
     assert trainer.llm_server_manager.server_addresses == ["address0.1", "address1.2"]
@@ -160,7 +163,9 @@ def test_a_server_that_died_while_it_slept_sleeps_again_before_the_weight_sync(m
     trainer.lose_server(0)
     trainer.recovery.before_sync()
     assert trainer.said.index("launch 0") < trainer.said.index("sleep 0")
-    assert not any(line.startswith("weights") for line in trainer.said)
+    assert not any(line.startswith(("weights", "balancer add")) for line in trainer.said)
+    trainer.recovery.after_sync(5)
+    assert trainer.said[-1].startswith("balancer add_servers")
 
 
 def test_a_worker_gets_what_has_no_answers_yet(monkeypatch):
