@@ -50,17 +50,20 @@ def replace_engine(vllm_server: ModuleType) -> None:
 
 
 async def generate_batch(
-    self: Any, prompts: list[list[int]], n: int, sampling_params: dict[str, Any]
-) -> tuple[int | None, list[list[tuple[list[int], list[float] | None]]]]:
+    self: Any, prompts: list[list[int]], n: int, sampling_params: dict[str, Any], done: None = None
+) -> tuple[int | None, list[list[Any]]]:
     """Random tokens of the assumed lengths, at once, with log-probs where they are wanted."""
+    from rlvr.training.answers import Generation
+
     draw = np.random.default_rng()
     limit = self.config.response_length
 
-    def answer(length: int) -> tuple[list[int], list[float] | None]:
+    def answer(length: int) -> Generation:
         tokens = draw.integers(VOCABULARY.start, VOCABULARY.stop, length)
         if length < limit:
             tokens[-1] = END
-        return tokens.tolist(), (-draw.exponential(0.3, length)).tolist() if sampling_params["logprobs"] else None
+        log_probs = (-draw.exponential(0.3, length)).tolist() if sampling_params["logprobs"] else None
+        return Generation(tokens.tolist(), log_probs)
 
     lengths = draw_lengths(len(prompts) * n, limit, draw).reshape(len(prompts), n).tolist()
     return self.global_steps, [[answer(length) for length in row] for row in lengths]

@@ -15,9 +15,18 @@ class FakeEngine:
     def __init__(self):
         self.left = {}
         self.log = []
+        self.output_processor = SimpleNamespace(request_states={})
 
     def add_request(self, request_id, prompt, params, lora_request=None, priority=0):
         self.left[request_id] = prompt
+        self.output_processor.request_states[request_id] = SimpleNamespace(queue=None)
+
+    def abort_request(self, request_ids):
+        self.log.append("abort")
+        for name in request_ids:
+            if self.left.pop(name, None) is not None:
+                queue = self.output_processor.request_states.pop(name).queue
+                queue.put(SimpleNamespace(request_id=name, finished="stopped"))
 
     def has_unfinished_requests(self):
         return bool(self.left)
@@ -83,3 +92,22 @@ def test_an_error_of_a_step_reaches_everyone_who_waits(engine):
 
     errors = asyncio.run(asyncio.wait_for(run(), 30))
     assert [str(error) for error in errors] == ["no memory"] * 2
+
+
+def test_a_pause_gives_what_there_is_and_holds_what_comes(engine, fake):
+    async def run():
+        under_way = [asyncio.create_task(ask(engine, name, 10**9)) for name in ("a", "b")]
+        while not fake.log:
+            await asyncio.sleep(0.001)
+        await engine.pause_generation(clear_cache=True)
+        assert await asyncio.gather(*under_way) == [("a", "stopped"), ("b", "stopped")]
+        assert fake.log[-2:] == ["abort", "reset"]
+        later = asyncio.create_task(ask(engine, "c", 2))
+        while "c" not in fake.left:
+            await asyncio.sleep(0.001)
+        await engine.wait_for_requests_to_drain()
+        assert fake.log[-1] == "reset" and not later.done(), "no step is made while the weights change"
+        await engine.resume_generation()
+        assert await later == ("c", True)
+
+    asyncio.run(run())

@@ -5,13 +5,14 @@ processes, an engine core and a worker, and sends every prompt, token and log-pr
 that is most of the start and much of a step. This is vLLM's own ``LLMEngine`` in its in-process mode.
 
 One thread owns the engine: requests, steps and weight updates take turns in it, and the server's event loop stays free.
-Deliberately left out: the HTTP API (rollouts call the server through Ray), LoRA, pausing, several ranks.
+Deliberately left out: the HTTP API (rollouts call the server through Ray), LoRA, several ranks.
 """
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from vllm import SamplingParams
@@ -31,6 +32,11 @@ class InProcessEngine:
         self.calls = 0  # that wait for the thread
         self.answers: dict[str, asyncio.Future[RequestOutput]] = {}
         self.stepping: asyncio.Task | None = None
+        self.paused = False
+
+    @property
+    def output_processor(self) -> Any:
+        return self.engine.output_processor
 
     @classmethod
     async def create(cls, make_config: Callable[[], VllmConfig]) -> "InProcessEngine":
@@ -70,25 +76,51 @@ class InProcessEngine:
                 lora_request=lora_request,
                 priority=priority,
             )
-            if self.stepping is None or self.stepping.done():
-                self.stepping = asyncio.create_task(self._run())
+            self._step()
             yield await answer
         finally:
             self.answers.pop(request_id, None)
 
+    def _step(self) -> None:
+        """Unless it does, or must not."""
+        if not self.paused and (self.stepping is None or self.stepping.done()):
+            self.stepping = asyncio.create_task(self._run())
+
     async def _run(self) -> None:
         """Step the engine until no request is left."""
         try:
-            while self.engine.has_unfinished_requests():
-                for output in await self._call(self._steps):
-                    answer = self.answers.get(output.request_id)
-                    if answer is not None and not answer.done():
-                        answer.set_result(output)
+            while not self.paused and self.engine.has_unfinished_requests():
+                self._answer(await self._call(self._steps))
         # Nothing above this task would see it: it goes to everyone who waits.
         except Exception as error:  # noqa: BLE001
             for answer in self.answers.values():
                 if not answer.done():
                     answer.set_exception(error)
+
+    def _answer(self, outputs: list[RequestOutput]) -> None:
+        for output in outputs:
+            answer = self.answers.get(output.request_id)
+            if answer is not None and not answer.done():
+                answer.set_result(output)
+
+    async def pause_generation(self, wait_for_inflight_requests: bool = False, clear_cache: bool = True) -> None:
+        """Everybody who waits gets what there is; requests that come from here on wait for :meth:`resume_generation`."""
+        self.paused = True
+        self._answer(await self._call(self._abort))
+        if clear_cache:
+            await self.reset_prefix_cache()
+
+    def _abort(self) -> list[RequestOutput]:
+        """In the engine's thread. vLLM puts what an aborted request has into the request's queue, if it has one."""
+        outputs: list[RequestOutput] = []
+        for state in self.engine.output_processor.request_states.values():
+            state.queue = SimpleNamespace(put=outputs.append)
+        self.engine.abort_request(list(self.answers))
+        return outputs
+
+    async def resume_generation(self) -> None:
+        self.paused = False
+        self._step()
 
     def _steps(self) -> list[RequestOutput]:
         """In the engine's thread: steps until a request has finished or another call waits for its turn."""

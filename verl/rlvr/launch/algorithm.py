@@ -19,6 +19,7 @@ SAMPLER = ("pkg://rlvr.training.sampler", "SelectingReplayBuffer")
 def check(config: DictConfig) -> Iterator[str]:
     """All problems."""
     yield from check_names(config)
+    yield from check_asynchronous(config)
     yield from check_method(config)
     yield from check_samples(config)
     yield from check_dynamic_sampling(config)
@@ -30,17 +31,40 @@ def check_names(config: DictConfig) -> Iterator[str]:
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
+    from rlvr.training.rollout import ASYNC
     from rlvr.training.trainer import NAME
 
     estimators = sorted(str(getattr(name, "value", name)) for name in ADV_ESTIMATOR_REGISTRY)
     yield from one_of("algorithm.adv_estimator", config.algorithm.adv_estimator, estimators)
     mode = config.trainer.v1.trainer_mode
-    if config.algorithm.adv_estimator == ESTIMATOR and mode != NAME:
-        yield f"trainer.v1.trainer_mode={mode} cannot skip a step without samples: psr_nsr needs {NAME}"
+    if config.algorithm.adv_estimator == ESTIMATOR and mode not in (NAME, ASYNC):
+        yield f"trainer.v1.trainer_mode={mode} cannot skip a step without samples: psr_nsr needs {NAME} or {ASYNC}"
     yield from one_of("trainer.v1.trainer_mode", mode, sorted(TRAINER_REGISTRY))
     sampler = config.trainer.v1.sampler.custom_sampler
-    if mode == NAME and (sampler.path, sampler.name) != SAMPLER:
-        yield f"trainer.v1.trainer_mode={NAME} needs trainer.v1.sampler.custom_sampler={{path: {SAMPLER[0]}, name: {SAMPLER[1]}}}"
+    if mode in (NAME, ASYNC) and (sampler.path, sampler.name) != SAMPLER:
+        yield f"trainer.v1.trainer_mode={mode} needs trainer.v1.sampler.custom_sampler={{path: {SAMPLER[0]}, name: {SAMPLER[1]}}}"
+
+
+def check_asynchronous(config: DictConfig) -> Iterator[str]:
+    """``trainer.v1.trainer_mode=decomposed_async``, whose samples are of several versions of the weights."""
+    from rlvr.training.rollout import ASYNC
+
+    if config.trainer.v1.trainer_mode != ASYNC:
+        return
+    for key, value in (
+        (
+            "algorithm.rollout_correction.bypass_mode",
+            OmegaConf.select(config, "algorithm.rollout_correction.bypass_mode"),
+        ),
+        ("actor_rollout_ref.rollout.calculate_log_probs", config.actor_rollout_ref.rollout.calculate_log_probs),
+    ):
+        if not value:
+            yield f"{key}={value}: trainer.v1.trainer_mode={ASYNC} learns from samples of several versions; set it to true"
+    if config.algorithm.filter_groups.enable:
+        yield f"algorithm.filter_groups.enable=true asks within a step, which trainer.v1.trainer_mode={ASYNC} does not wait for"
+    batches = plain(config.trainer.v1[ASYNC].num_warmup_batches)
+    if not is_weight(batches):
+        yield f"trainer.v1.{ASYNC}.num_warmup_batches={batches} must be a number that is not negative"
 
 
 def check_method(config: DictConfig) -> Iterator[str]:

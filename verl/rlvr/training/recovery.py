@@ -94,7 +94,7 @@ class Recovery:
         """
         self._between(asleep=False)
         if self.on:
-            self.trainer.agent_loop_manager.forget_dealt()
+            self.trainer.agent_loop_manager.forget_dealt(set(self._unfinished()))
 
     def before_sync(self) -> None:
         """The servers sleep, and will be given weights.

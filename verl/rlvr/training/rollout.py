@@ -33,12 +33,14 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
 from rlvr.heap import freeze_heap
+from rlvr.training.answers import Answer
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
 
 ATTEMPTS = 2  # of a request: an engine or a grader that failed once need not cost the step its prompts
 ASK_AGAIN_S = 1.0  # for a server in place of one that died
+ASYNC = "decomposed_async"  # the trainer mode in which rollouts are stopped for a weight sync, and go on after it
 NO_SERVER = "No available servers"  # in the load balancer's words
 SAMPLES_PER_REQUEST = 64  # enough to make the cost of a call small, few enough that grading overlaps generation
 
@@ -70,9 +72,12 @@ class BatchedRolloutManager(AgentLoopManagerTQ):
             with contextlib.suppress(RayActorError):  # the next look finds it, and deals its part again
                 ray.get(answer)
 
-    def forget_dealt(self) -> None:
-        """The rollouts are done."""
-        self.dealt.clear()
+    def forget_dealt(self, unfinished: Set[str]) -> None:
+        """Parts without an ``unfinished`` prompt."""
+        self.dealt = {
+            number: [part for part in parts if not unfinished.isdisjoint(uids_of(part))]
+            for number, parts in self.dealt.items()
+        }
 
     def start_anew(self, number: int, unfinished: Set[str]) -> None:
         """A worker in place of one that died, with the prompts of its part that are ``unfinished``."""
@@ -83,7 +88,7 @@ class BatchedRolloutManager(AgentLoopManagerTQ):
         ).remote(self.config, self.llm_client, self.teacher_client, self.reward_loop_worker_handles)
         self.agent_loop_workers[number] = worker
         for part in self.dealt.get(number, []):
-            rows = [row for row, prompt in enumerate(split_rows(part.select("uid"))) if prompt["uid"] in unfinished]
+            rows = [row for row, uid in enumerate(uids_of(part)) if uid in unfinished]
             if rows:
                 ray.get(worker.generate_sequences.remote(part[rows]))
 
@@ -113,6 +118,7 @@ class BatchedRolloutWorker(AgentLoopWorker):
         super().__init__(*args, **kwargs)
         tq.init()
         self.tasks: set[asyncio.Task] = set()
+        self.goes_on = self.config.trainer.v1.trainer_mode == ASYNC
         self.compute_score = get_custom_reward_fn(self.config)
         self.tokens = create_continuous_token_builder(
             self.tokenizer,
@@ -178,29 +184,29 @@ class BatchedRolloutWorker(AgentLoopWorker):
         timing: dict[str, float] = {}
         prompt_ids = [self._tokenize(prompt) for prompt in prompts]
         with simple_timer("generate", timing):
-            weights_version, generations = await self._generate(prompt_ids, n, settings)
+            answers = await self._answers(prompt_ids, n, settings)
 
         samples = [(row, session) for row in range(len(prompts)) for session in range(n)]
-        responses = [generations[row][session][0][: self.rollout_config.response_length] for row, session in samples]
+        responses = [answers[row][session].token_ids[: self.rollout_config.response_length] for row, session in samples]
         with simple_timer("grade", timing):
             texts = await asyncio.to_thread(self.tokenizer.batch_decode, responses, skip_special_tokens=True)
             rewards = await asyncio.gather(*(self._grade(prompts[row], text) for (row, _), text in zip(samples, texts)))
 
         fields, tags = [], []
         for (row, session), response, (score, extra) in zip(samples, responses, rewards):
-            log_probs = generations[row][session][1]
+            answer = answers[row][session]
             output = AgentLoopOutput(
                 prompt_ids=prompt_ids[row],
                 response_ids=response,
                 response_mask=[1] * len(response),
-                response_logprobs=log_probs[: len(response)] if log_probs is not None else None,
+                response_logprobs=answer.log_probs[: len(response)] if answer.log_probs is not None else None,
                 reward_score=score,
                 num_turns=2,
                 metrics={"generate_sequences": timing["generate"], "compute_score": timing["grade"]},
                 extra_fields={
-                    "global_steps": weights_version,
-                    "min_global_steps": weights_version,
-                    "max_global_steps": weights_version,
+                    "global_steps": answer.last_version,
+                    "min_global_steps": answer.first_version,
+                    "max_global_steps": answer.last_version,
                     "turn_scores": [],
                     "tool_rewards": [],
                     "reward_extra_info": extra,
@@ -219,8 +225,8 @@ class BatchedRolloutWorker(AgentLoopWorker):
                     "response_len": len(response),
                     "seq_len": len(prompt_ids[row]) + len(response),
                     "global_steps": prompts[row]["global_steps"],
-                    "min_global_steps": weights_version,
-                    "max_global_steps": weights_version,
+                    "min_global_steps": answer.first_version,
+                    "max_global_steps": answer.last_version,
                 }
             )
         return fields, tags
@@ -233,7 +239,27 @@ class BatchedRolloutWorker(AgentLoopWorker):
             ids = ids[-self.rollout_config.prompt_length :]
         return ids
 
-    async def _generate(self, prompt_ids: list[list[int]], n: int, settings: dict[str, Any]) -> Any:
+    async def _answers(self, prompt_ids: list[list[int]], n: int, settings: dict[str, Any]) -> list[list[Answer]]:
+        """n answers of each prompt; what was stopped for a weight sync goes on with the new weights.
+
+        Raises:
+            RuntimeError: if one was stopped that must not be.
+        """
+        version, generations = await self._generate(prompt_ids, n, settings)
+        answers = [[Answer.of(one, version) for one in row] for row in generations]
+        while under_way := [(ids, one) for ids, row in zip(prompt_ids, answers) for one in row if not one.finished]:
+            if not self.goes_on:
+                raise RuntimeError("vLLM aborted a request: what it had generated is no answer")
+            await asyncio.sleep(ASK_AGAIN_S)
+            prompts = [ids + one.token_ids for ids, one in under_way]
+            version, more = await self._generate(prompts, 1, settings, [len(one.token_ids) for _, one in under_way])
+            for (_, one), (generation,) in zip(under_way, more):
+                one.go_on(generation, version)
+        return answers
+
+    async def _generate(
+        self, prompt_ids: list[list[int]], n: int, settings: dict[str, Any], done: list[int] | None = None
+    ) -> Any:
         """One call of the least busy server, through upstream's load balancer.
 
         A server that dies is no failure of the prompts: another is asked, as soon as there is one. The trainer starts it, or ends
@@ -251,7 +277,7 @@ class BatchedRolloutWorker(AgentLoopWorker):
                 await asyncio.sleep(ASK_AGAIN_S)
                 continue
             try:
-                return await server.generate_batch.remote(prompt_ids, n, settings)
+                return await server.generate_batch.remote(prompt_ids, n, settings, done)
             except RayActorError as error:
                 logger.warning("a rollout server was lost, its prompts are dealt again: %s", str(error).splitlines()[0])
                 await asyncio.sleep(ASK_AGAIN_S)
@@ -296,6 +322,10 @@ def wrap_once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return wrappers[id(value)]
 
     return [{name: wrap(value) for name, value in row.items()} for row in rows]
+
+
+def uids_of(batch: TensorDict) -> list[str]:
+    return [row["uid"] for row in split_rows(batch.select("uid"))]
 
 
 def split_rows(batch: TensorDict) -> list[dict[str, Any]]:

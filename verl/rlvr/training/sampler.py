@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 from rlvr.incorrect import may_be_learned_from
 from rlvr.methods.config import method_of
@@ -236,6 +236,10 @@ class SelectingReplayBuffer(ReplayBuffer):
         tokens = torch.cat(self.validation_log_probs) if self.validation_log_probs else torch.empty(0)
         self.validation_log_probs = []
         return -tokens.mean().item() if tokens.numel() else None
+
+
+class SelectingReplayBufferAsync(SelectingReplayBuffer, ReplayBufferAsync):
+    """The same over upstream's asynchronous replay buffer, which takes the oldest complete questions while others are under way."""
 
 
 def poll_interval(look_s: float) -> float:

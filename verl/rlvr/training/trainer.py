@@ -1,4 +1,4 @@
-"""The trainer that our configurations choose (``trainer.v1.trainer_mode=decomposed``): upstream's synchronous one, and
+"""The trainers: ``trainer.v1.trainer_mode=decomposed``, which our configurations choose, is upstream's synchronous one, and
 
 - a step with nothing to learn from is skipped, counted and logged, and the run goes on;
 - mini-batches are sized to what was kept (:mod:`rlvr.training.mini_batches`);
@@ -12,7 +12,9 @@
 - a run resumes from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`);
 - the resolved configuration, ``metrics.jsonl`` and samples (:mod:`rlvr.training.recorder`) lie beside the checkpoints.
 
-Choosing it by name is also the proof that the plugin is loaded in the process that trains: without it verl stops with
+``decomposed_async`` is the same with some prompts more under way than a step takes.
+
+Choosing one by name is also the proof that the plugin is loaded in the process that trains: without it verl stops with
 "Unknown trainer 'decomposed'".
 """
 
@@ -32,6 +34,7 @@ from verl.utils.debug import marked_timer
 from verl.utils.metric import reduce_metrics
 from verl.utils.model import get_generation_config
 from verl.utils.py_functional import rename_dict
+from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient, LLMServerClient
 
 from rlvr.heap import freeze_heap
 from rlvr.methods.selection import ESTIMATOR
@@ -52,7 +55,8 @@ from rlvr.training.progress import Progress
 from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.recovery import Recovery
 from rlvr.training.recovery import applies as recovers
-from rlvr.training.sampler import SKIP
+from rlvr.training.rollout import ASYNC
+from rlvr.training.sampler import SKIP, SelectingReplayBufferAsync
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
 from rlvr.training.validation import columns_for_upstream, grader_failures, texts_only_if_wanted, validation_metrics
@@ -158,7 +162,11 @@ class DecomposedTrainer(PPOTrainerSync):
 
     def on_sample_end(self) -> None:
         self.recovery.before_sleep()
+        self._stop_rollouts()
         super().on_sample_end()
+
+    def _stop_rollouts(self) -> None:
+        """None is under way."""
 
     def on_step_end(self) -> None:
         self.recovery.before_sync()
@@ -320,6 +328,38 @@ class DecomposedTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         super().on_train_begin()
         self.training = True
+
+
+@register_trainer(ASYNC)
+class DecomposedAsyncTrainer(DecomposedTrainer):
+    """Some prompts more are under way than a step takes (upstream's ``colocate_async``).
+
+    Rollouts that are not complete when a step has its questions are stopped, and go on with the new weights from the tokens that
+    they have. So the tokens of a sample may be of several versions, and the policy that drew them is known by the sampler's
+    log-probs alone (``algorithm.rollout_correction.bypass_mode``).
+    """
+
+    def __init__(self, config: DictConfig):
+        super().__init__(config)
+        self.trainer_mode = "colocate_async"
+
+    def _build_replay_buffer(self) -> SelectingReplayBufferAsync:
+        self.config.trainer.v1.sampler.custom_sampler.name = SelectingReplayBufferAsync.__name__
+        return super()._build_replay_buffer()
+
+    def get_llm_client(self) -> LLMServerClient:
+        return self.llm_server_manager.get_client(client_cls=FullyAsyncLLMServerClient)
+
+    def on_train_begin(self) -> None:
+        super().on_train_begin()
+        self._add_async_warmup_batches(self.config.trainer.v1[ASYNC].num_warmup_batches)
+
+    def _stop_rollouts(self) -> None:
+        self.checkpoint_manager.abort_replicas()
+
+    def on_step_end(self) -> None:
+        super().on_step_end()
+        self.checkpoint_manager.resume_generation_replicas()
 
 
 def knows_our_loss(worker: Any) -> bool:

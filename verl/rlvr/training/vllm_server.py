@@ -1,7 +1,7 @@
 """verl's vLLM server with one more method: many prompts, n samples each, in one call.
 
 Registered for ``rollout.name=vllm`` in place of upstream's class, of which it is a superset. Deliberately left out: what only
-upstream's per-sample ``generate`` handles (images, LoRA adapters, pausing, routing replay); :mod:`rlvr.training.rollout` uses
+upstream's per-sample ``generate`` handles (images, LoRA adapters, routing replay); :mod:`rlvr.training.rollout` uses
 upstream's manager for those.
 """
 
@@ -22,11 +22,12 @@ from vllm.inputs import TokensPrompt
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from rlvr.training.answers import Generation
+
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
 
 IN_PROCESS = "uni"  # engine_kwargs.vllm.distributed_executor_backend
-Generation = tuple[list[int], list[float] | None]  # token ids and their log-probs
 
 
 class BatchedVLLMServer(vLLMHttpServer):
@@ -57,30 +58,34 @@ class BatchedVLLMServer(vLLMHttpServer):
         return [(one.pid, one.create_time()) for one in psutil.Process().children(recursive=True)]
 
     async def generate_batch(
-        self, prompts: list[list[int]], n: int, sampling_params: dict[str, Any]
+        self, prompts: list[list[int]], n: int, sampling_params: dict[str, Any], done: list[int] | None = None
     ) -> tuple[int | None, list[list[Generation]]]:
-        """``n`` samples of each prompt: one request a prompt, and only finished answers come back.
+        """``n`` samples of each prompt: one request a prompt, which comes back when all of its samples are done.
 
         Args:
             prompts: token ids of each prompt.
             n: samples a prompt.
             sampling_params: vLLM's, with ``logprobs`` a bool as upstream's ``generate`` takes it.
+            done: of each prompt, how many of its tokens are the beginning of an answer that is to go on; None: of none.
 
         Returns:
-            The version (step) of the weights and, for each prompt, its n generations.
+            The version (step) of the weights and, for each prompt, its n generations; while rollouts are stopped, unfinished ones
+            without tokens.
 
         Raises:
-            RuntimeError: if vLLM gave a request up: what it has by then is no answer.
+            RuntimeError: if vLLM ended a request without saying anything.
         """
+        if self._submission_paused:
+            return self.global_steps, [[Generation([], None, finished=False)] * n for _ in prompts]
         settings = dict(sampling_params)
         settings["logprobs"] = 0 if settings.pop("logprobs", False) else None
         settings.setdefault("repetition_penalty", self.config.get("repetition_penalty", 1.0))
         settings.setdefault("ignore_eos", self.config.get("ignore_eos", False))
 
-        async def one(prompt_ids: list[int]) -> list[Generation]:
+        async def one(prompt_ids: list[int], of_answer: int) -> list[Generation]:
             params = SamplingParams(
                 n=n,
-                max_tokens=self._response_budget(len(prompt_ids)),
+                max_tokens=max(1, self._response_budget(len(prompt_ids) - of_answer) - of_answer),
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 detokenize=False,  # the rollout worker decodes
                 flat_logprobs=True,  # plain lists: an object a token is most of this server's time
@@ -94,7 +99,8 @@ class BatchedVLLMServer(vLLMHttpServer):
             raise RuntimeError("vLLM ended a request without an answer")
 
         try:
-            return self.global_steps, list(await asyncio.gather(*map(one, prompts)))
+            version = self.global_steps
+            return version, list(await asyncio.gather(*map(one, prompts, done or [0] * len(prompts))))
         except EngineDeadError:  # nothing revives it but a new server
             logger.exception("the engine's process has ended, and this server ends with it")
             os._exit(1)
@@ -111,20 +117,17 @@ class BatchedVLLMServer(vLLMHttpServer):
 
 
 def generation(completion: Any) -> Generation:
-    """Token ids and log-probs of one of vLLM's completions, whose log-probs are flat and of the drawn tokens alone.
+    """One of vLLM's completions, whose log-probs are flat and of the drawn tokens alone.
 
     Raises:
-        RuntimeError: if it was aborted.
         ValueError: if the log-probs are of other tokens.
     """
-    if completion.finish_reason == "abort":
-        raise RuntimeError("vLLM aborted a request: what it had generated is no answer")
-    token_ids = list(completion.token_ids)
+    token_ids, finished = list(completion.token_ids), completion.finish_reason != "abort"
     if completion.logprobs is None:
-        return token_ids, None
+        return Generation(token_ids, None, finished)
     if completion.logprobs.token_ids != token_ids:
         raise ValueError("vLLM's log-probs are not those of the tokens that it drew, one each")
-    return token_ids, completion.logprobs.logprobs
+    return Generation(token_ids, completion.logprobs.logprobs, finished)
 
 
 class BatchedVLLMReplica(vLLMReplica):

@@ -99,7 +99,7 @@ class Trainer:
         self.agent_loop_manager = SimpleNamespace(
             agent_loop_workers=[Actor(self.said, f"worker{number}") for number in range(2)],
             start_anew=self._start_anew,
-            forget_dealt=lambda: self.said.append("forget"),
+            forget_dealt=lambda unfinished: self.said.append("forget"),
         )
         self.phases: list[str] = []
         self.recovery = Recovery(self, True, self._followed)

@@ -13,6 +13,7 @@ from vllm.logprobs import FlatLogprobs
 from vllm.outputs import CompletionOutput
 
 from rlvr.training import rollout
+from rlvr.training.answers import Answer, Generation
 from rlvr.training.rollout import BatchedRolloutManager, BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
 from rlvr.training.vllm_server import BatchedVLLMServer, generation
 
@@ -110,15 +111,54 @@ def completion(tokens=(5, 7), finish_reason="stop", logged=(5, 7)):
 
 
 def test_log_probs_are_those_of_the_sampled_tokens():
-    assert generation(completion()) == ([5, 7], [-0.5, -0.7])
-    assert generation(completion(logged=())) == ([5, 7], None)
+    assert generation(completion()) == ([5, 7], [-0.5, -0.7], True)
+    assert generation(completion(logged=())) == ([5, 7], None, True)
+    assert generation(completion(finish_reason="abort")) == ([5, 7], [-0.5, -0.7], False)
     with pytest.raises(ValueError, match="not those of the tokens"):
         generation(completion(logged=(5, 9)))
 
 
+def pieces(worker: BatchedRolloutWorker, *served) -> list:
+    """Have the server send ``served``, (version, generations), one a call; returns the calls."""
+    calls, left = [], iter(served)
+
+    async def generate(*arguments):
+        calls.append(arguments)
+        return next(left)
+
+    worker._generate = generate
+    return calls
+
+
 def test_an_aborted_request_is_no_answer():
+    worker = BatchedRolloutWorker.__new__(BatchedRolloutWorker)
+    worker.goes_on = False
+    pieces(worker, (3, [[Generation([5], None, finished=False)]]))
     with pytest.raises(RuntimeError, match="aborted"):
-        generation(completion(finish_reason="abort"))
+        asyncio.run(worker._answers([[1, 2]], 1, {}))
+
+
+def test_what_was_stopped_goes_on_with_the_next_weights(monkeypatch):
+    """From the tokens that it has, as often as it is stopped; versions are of the weights that drew tokens."""
+    monkeypatch.setattr(rollout, "ASK_AGAIN_S", 0.001)
+    worker = BatchedRolloutWorker.__new__(BatchedRolloutWorker)
+    worker.goes_on = True
+    nothing = Generation([], None, finished=False)
+    calls = pieces(
+        worker,
+        (3, [[Generation([5, 7], [-0.5, -0.7]), Generation([6], [-0.6], finished=False)], [nothing, nothing]]),
+        (3, [[nothing], [nothing], [nothing]]),  # weights are still synced
+        (4, [[Generation([8], [-0.8], finished=False)], [Generation([9], [-0.9])], [nothing]]),
+        (5, [[Generation([9], [-0.9])], [Generation([9, 9], [-0.1, -0.2])]]),
+    )
+    answers = asyncio.run(worker._answers([[1, 2], [3]], 2, {"top_p": 1.0}))
+    assert answers == [
+        [Answer([5, 7], [-0.5, -0.7], True, 3, 3), Answer([6, 8, 9], [-0.6, -0.8, -0.9], True, 3, 5)],
+        [Answer([9], [-0.9], True, 4, 4), Answer([9, 9], [-0.1, -0.2], True, 5, 5)],
+    ]
+    assert calls[0] == ([[1, 2], [3]], 2, {"top_p": 1.0})
+    assert calls[2] == ([[1, 2, 6], [3], [3]], 1, {"top_p": 1.0}, [1, 0, 0])
+    assert calls[3] == ([[1, 2, 6, 8], [3]], 1, {"top_p": 1.0}, [2, 0])
 
 
 @pytest.mark.parametrize("kind", ["sync", "async", "number"])
@@ -198,7 +238,7 @@ def test_prompts_of_a_server_that_died_are_dealt_to_the_next(monkeypatch):
             self.generate_batch = SimpleNamespace(remote=self._generate)
             self.name = name
 
-        async def _generate(self, prompts, n, settings):
+        async def _generate(self, prompts, n, settings, done):
             if self.name == "dead":
                 raise ActorDiedError()
             return self.name, prompts, n, settings
@@ -275,6 +315,6 @@ def test_a_worker_in_place_of_a_dead_one_gets_its_unfinished_prompts(monkeypatch
     manager.start_anew(1, {"b", "d", "f"})
     assert made[0].given == [["d"], ["f"]]
     assert manager.agent_loop_workers == [first, made[0]]
-    manager.forget_dealt()
-    manager.start_anew(0, {"a"})
-    assert made[1].given == []
+    manager.forget_dealt({"e"})
+    manager.start_anew(0, {"a", "e"})
+    assert made[1].given == [["e"]], "the part with a has no unfinished prompt left"
