@@ -51,15 +51,13 @@ def check_asynchronous(config: DictConfig) -> Iterator[str]:
 
     if config.trainer.v1.trainer_mode != ASYNC:
         return
-    for key, value in (
-        (
-            "algorithm.rollout_correction.bypass_mode",
-            OmegaConf.select(config, "algorithm.rollout_correction.bypass_mode"),
-        ),
-        ("actor_rollout_ref.rollout.calculate_log_probs", config.actor_rollout_ref.rollout.calculate_log_probs),
-    ):
-        if not value:
-            yield f"{key}={value}: trainer.v1.trainer_mode={ASYNC} learns from samples of several versions; set it to true"
+    needed = ("algorithm.rollout_correction.bypass_mode", "actor_rollout_ref.rollout.calculate_log_probs")
+    missing = [key for key in needed if not OmegaConf.select(config, key)]
+    if missing:
+        yield (
+            f"trainer.v1.trainer_mode={ASYNC} learns from samples of several versions of the weights, by the sampler's log-probs: "
+            f"set {' and '.join(missing)} to true"
+        )
     if config.algorithm.filter_groups.enable:
         yield f"algorithm.filter_groups.enable=true asks within a step, which trainer.v1.trainer_mode={ASYNC} does not wait for"
     batches = plain(config.trainer.v1[ASYNC].num_warmup_batches)

@@ -68,7 +68,7 @@ def test_what_we_ship_passes(config, name):
         ("algorithm.learn_from_incorrect=[]", "learns from nothing else"),
         ("algorithm.positive_learning_weight=0.5", "acts on the loss of GRPO and PPO"),
         ("trainer.v1.trainer_mode=sync", "trainer.v1.trainer_mode=sync"),
-        ("trainer.v1.trainer_mode=decomposed_async", "bypass_mode=False"),
+        ("trainer.v1.trainer_mode=decomposed_async", "set algorithm.rollout_correction.bypass_mode and"),
         ("actor_rollout_ref.rollout.agent.agent_loop_manager_class=null", "reward.num_workers=0"),
         ("actor_rollout_ref.rollout.multi_turn.enable=true", "reward.num_workers=0, but with multi_turn"),
         ("trainer.v1.sampler.custom_sampler.path=null", "pkg://rlvr.training.sampler"),

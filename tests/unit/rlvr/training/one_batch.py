@@ -120,6 +120,7 @@ def trainer(estimator: str) -> DecomposedTrainer:
     one.resource_pool_manager = SimpleNamespace(get_n_gpus=lambda: 8)
     one.metrics_log = SimpleNamespace(append=lambda step, metrics: None)
     one.recorder = SimpleNamespace(read=lambda: None, finish=lambda step: None, lost=0, takes_the_step=True)
+    one.recovery = SimpleNamespace(metrics=dict)
     one._rollout_moe_lb_metrics_accumulator = None
     return one
 
