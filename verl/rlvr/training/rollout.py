@@ -250,7 +250,6 @@ class BatchedRolloutWorker(AgentLoopWorker):
         while under_way := [(ids, one) for ids, row in zip(prompt_ids, answers) for one in row if not one.finished]:
             if not self.goes_on:
                 raise RuntimeError("vLLM aborted a request: what it had generated is no answer")
-            await asyncio.sleep(ASK_AGAIN_S)
             prompts = [ids + one.token_ids for ids, one in under_way]
             version, more = await self._generate(prompts, 1, settings, [len(one.token_ids) for _, one in under_way])
             for (_, one), (generation,) in zip(under_way, more):

@@ -69,14 +69,13 @@ class BatchedVLLMServer(vLLMHttpServer):
             done: of each prompt, how many of its tokens are the beginning of an answer that is to go on; None: of none.
 
         Returns:
-            The version (step) of the weights and, for each prompt, its n generations; while rollouts are stopped, unfinished ones
-            without tokens.
+            The version (step) of the weights and, for each prompt, its n generations; while rollouts are stopped, it waits.
 
         Raises:
             RuntimeError: if vLLM ended a request without saying anything.
         """
-        if self._submission_paused:
-            return self.global_steps, [[Generation([], None, finished=False)] * n for _ in prompts]
+        while self._submission_paused:
+            await self._resume_event.wait()
         settings = dict(sampling_params)
         settings["logprobs"] = 0 if settings.pop("logprobs", False) else None
         settings.setdefault("repetition_penalty", self.config.get("repetition_penalty", 1.0))

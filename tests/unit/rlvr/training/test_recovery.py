@@ -225,11 +225,17 @@ def test_switched_off_it_does_nothing(monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [({}, True), ({"router_config_path": "router.yaml"}, False), ({"disaggregation": {"enabled": True}}, False)],
+    [
+        ({}, True),
+        ({"agent": {"agent_loop_manager_class": None}}, False),  # upstream's
+        ({"router_config_path": "router.yaml"}, False),
+        ({"disaggregation": {"enabled": True}}, False),
+    ],
 )
 def test_when_it_applies(monkeypatch, change, expected):
     monkeypatch.setattr(recovery, "needs_upstream", lambda _: None)
-    rollout = {"disaggregation": {"enabled": False}} | change
+    agent = {"agent_loop_manager_class": "rlvr.training.rollout.BatchedRolloutManager"}
+    rollout = {"disaggregation": {"enabled": False}, "agent": agent} | change
     assert recovery.applies(OmegaConf.create({"actor_rollout_ref": {"rollout": rollout}})) is expected
     monkeypatch.setattr(recovery, "needs_upstream", lambda _: "LoRA")
     assert not recovery.applies(OmegaConf.create({"actor_rollout_ref": {"rollout": rollout}}))

@@ -138,16 +138,15 @@ def test_an_aborted_request_is_no_answer():
         asyncio.run(worker._answers([[1, 2]], 1, {}))
 
 
-def test_what_was_stopped_goes_on_with_the_next_weights(monkeypatch):
+def test_what_was_stopped_goes_on_with_the_next_weights():
     """From the tokens that it has, as often as it is stopped; versions are of the weights that drew tokens."""
-    monkeypatch.setattr(rollout, "ASK_AGAIN_S", 0.001)
     worker = BatchedRolloutWorker.__new__(BatchedRolloutWorker)
     worker.goes_on = True
     nothing = Generation([], None, finished=False)
     calls = pieces(
         worker,
         (3, [[Generation([5, 7], [-0.5, -0.7]), Generation([6], [-0.6], finished=False)], [nothing, nothing]]),
-        (3, [[nothing], [nothing], [nothing]]),  # weights are still synced
+        (3, [[nothing], [nothing], [nothing]]),  # stopped again, before the first token
         (4, [[Generation([8], [-0.8], finished=False)], [Generation([9], [-0.9])], [nothing]]),
         (5, [[Generation([9], [-0.9])], [Generation([9, 9], [-0.1, -0.2])]]),
     )
