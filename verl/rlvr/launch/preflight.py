@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rlvr.incorrect import KINDS, RIGHT
 from rlvr.launch import algorithm, bucket, data_files, rules, shapes
 from rlvr.prompts import TEMPLATES
+from rlvr.training.rollout_mode import MANAGER, needs_upstream
 from rlvr.verify.verifiers import given_kind
 
 EXIT_CODE = 2
@@ -199,11 +200,8 @@ def check_checkpoints(config: DictConfig) -> Iterator[str]:
 
 
 def _check_reward_workers(config: DictConfig) -> Iterator[str]:
-    from rlvr.training.rollout import BatchedRolloutManager, needs_upstream
-
     manager = config.actor_rollout_ref.rollout.agent.get("agent_loop_manager_class")
-    ours = manager == f"{BatchedRolloutManager.__module__}.{BatchedRolloutManager.__qualname__}"
-    reason = needs_upstream(config) if ours else f"agent_loop_manager_class={manager}"
+    reason = needs_upstream(config) if manager == MANAGER else f"agent_loop_manager_class={manager}"
     if reason is not None and config.reward.num_workers < 1:
         yield f"reward.num_workers={config.reward.num_workers}, but with {reason} reward workers grade: set 1 or more"
 

@@ -27,7 +27,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayActorError
 
 from rlvr.training.progress import RESTART, WEIGHT_SYNC
-from rlvr.training.rollout import BatchedRolloutManager, needs_upstream
+from rlvr.training.rollout_mode import MANAGER, needs_upstream
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
@@ -40,9 +40,8 @@ SERVER, WORKER = "rollout server", "rollout worker"
 def applies(config: DictConfig) -> bool:
     """Whether servers and workers are ours, and the load balancer is upstream's."""
     rollout = config.actor_rollout_ref.rollout
-    ours = f"{BatchedRolloutManager.__module__}.{BatchedRolloutManager.__name__}"
     return (
-        rollout.agent.agent_loop_manager_class == ours
+        rollout.agent.agent_loop_manager_class == MANAGER
         and needs_upstream(config) is None
         and not rollout.get("router_config_path")
         and not rollout.disaggregation.enabled

@@ -5,8 +5,8 @@ writes to TransferQueue for every single sample. Here a prompt is tokenised once
 answers are decoded, graded and stored a few prompts at a time while others are still being generated. What is stored has the
 same fields, so everything downstream works unchanged.
 
-Falls back to upstream's workers for what needs an agent loop a sample; :func:`needs_upstream` says what that is. What happens
-where a server or a worker dies: :mod:`rlvr.training.recovery`.
+Falls back to upstream's workers for what needs an agent loop a sample (:mod:`rlvr.training.rollout_mode`). What happens where a
+server or a worker dies: :mod:`rlvr.training.recovery`.
 """
 
 import asyncio
@@ -20,12 +20,10 @@ from uuid import uuid4
 import ray
 import torch
 import transfer_queue as tq
-from omegaconf import DictConfig, OmegaConf
 from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tensordict import NonTensorData, NonTensorStack, TensorDict
 from verl.experimental.agent_loop import AgentLoopOutput, AgentLoopWorker
-from verl.trainer.distillation import is_distillation_enabled
 from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 from verl.utils.profiler import simple_timer
@@ -34,13 +32,13 @@ from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token
 
 from rlvr.heap import freeze_heap
 from rlvr.training.answers import Answer
+from rlvr.training.rollout_mode import ASYNC, needs_upstream
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
 
 ATTEMPTS = 2  # of a request: an engine or a grader that failed once need not cost the step its prompts
 ASK_AGAIN_S = 1.0  # for a server in place of one that died
-ASYNC = "decomposed_async"  # the trainer mode in which rollouts are stopped for a weight sync, and go on after it
 NO_SERVER = "No available servers"  # in the load balancer's words
 SAMPLES_PER_REQUEST = 64  # enough to make the cost of a call small, few enough that grading overlaps generation
 
@@ -91,24 +89,6 @@ class BatchedRolloutManager(AgentLoopManagerTQ):
             rows = [row for row, uid in enumerate(uids_of(part)) if uid in unfinished]
             if rows:
                 ray.get(worker.generate_sequences.remote(part[rows]))
-
-
-def needs_upstream(config: DictConfig) -> str | None:
-    """Why this configuration needs an agent loop a sample; None if batches will do."""
-    rollout, model = config.actor_rollout_ref.rollout, config.actor_rollout_ref.model
-    reasons = {
-        f"rollout.name={rollout.name}": rollout.name != "vllm",
-        "multi_turn": rollout.multi_turn.enable or rollout.agent.default_agent_loop != "single_turn_agent",
-        "no custom reward function": config.reward.custom_reward_function.path is None,
-        "a reward model": config.reward.reward_model.enable,
-        "a reward manager of its own": config.reward.reward_manager.name != "naive",
-        "distillation": is_distillation_enabled(config.get("distillation")),
-        "LoRA": model.get("lora_rank", 0) > 0 or model.get("lora", {}).get("rank", 0) > 0,
-        "routing replay": rollout.enable_rollout_routing_replay,
-        "full determinism": rollout.full_determinism,
-        "speculative decoding": bool(OmegaConf.select(model, "mtp.enable_rollout")),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 class BatchedRolloutWorker(AgentLoopWorker):

@@ -55,7 +55,7 @@ from rlvr.training.progress import Progress
 from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.recovery import Recovery
 from rlvr.training.recovery import applies as recovers
-from rlvr.training.rollout import ASYNC
+from rlvr.training.rollout_mode import ASYNC
 from rlvr.training.sampler import SKIP, SelectingReplayBufferAsync
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start

@@ -1,6 +1,8 @@
 """Batched rollouts: what is sent, what falls back to upstream's workers, and how long answers may be. No engine is started."""
 
 import asyncio
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,8 @@ from vllm.outputs import CompletionOutput
 
 from rlvr.training import rollout
 from rlvr.training.answers import Answer, Generation
-from rlvr.training.rollout import BatchedRolloutManager, BatchedRolloutWorker, needs_upstream, split_rows, wrap_once
+from rlvr.training.rollout import BatchedRolloutManager, BatchedRolloutWorker, split_rows, wrap_once
+from rlvr.training.rollout_mode import MANAGER, needs_upstream
 from rlvr.training.vllm_server import BatchedVLLMServer, generation
 
 
@@ -42,6 +45,18 @@ def config(**changes):
     for key, value in changes.items():
         OmegaConf.update(composed, key.replace("__", "."), value)
     return composed
+
+
+def test_the_manager_of_the_configuration_is_ours():
+    assert f"{BatchedRolloutManager.__module__}.{BatchedRolloutManager.__qualname__}" == MANAGER
+
+
+@pytest.mark.parametrize(
+    "first", ["rlvr.training.rollout", "rlvr.training.trainer", "verl.trainer.ppo.v1.agent_loop_tq"]
+)
+def test_each_can_be_the_first_import_of_a_process(first):
+    """verl imports the trainer while it imports the base class of our manager."""
+    subprocess.run([sys.executable, "-c", f"import {first}"], check=True, capture_output=True)
 
 
 def test_single_turn_tasks_are_batched():
