@@ -11,7 +11,7 @@ training takes what makes generation 60 % of a synchronous step. Modes:
   after training they go on with the new weights from the tokens that they have, which are read again first;
 - ``separate_async``: some GPUs only generate and never stop, the others only train; the prompts of one more batch are under way.
 
-Left out: weight syncs, waking up, and a training that does not get slower by the share of GPUs that it loses.
+Training on fewer GPUs takes longer in proportion. Left out: weight syncs and waking up.
 """
 
 import argparse
@@ -54,9 +54,12 @@ class Engine:
         while self.waiting and len(self.running) < AT_ONCE:
             sample = self.waiting.popleft()
             self.clock += sample.done / READ_TOKENS_PER_S
-            self.numbers += 1
-            self.began[self.numbers] = self.tokens
-            heapq.heappush(self.running, (self.tokens + sample.left, self.numbers, sample))
+            self._begin(sample)
+
+    def _begin(self, sample: Sample) -> None:
+        self.numbers += 1
+        self.began[self.numbers] = self.tokens
+        heapq.heappush(self.running, (self.tokens + sample.left, self.numbers, sample))
 
     def token_s(self) -> float:
         return WEIGHTS_S + SAMPLE_S * len(self.running)
@@ -85,9 +88,7 @@ class Engine:
             if stop:
                 self.waiting.appendleft(sample)
             else:
-                self.numbers += 1
-                self.began[self.numbers] = self.tokens
-                heapq.heappush(self.running, (self.tokens + sample.left, self.numbers, sample))
+                self._begin(sample)
 
     def _credit(self, sample: Sample, number: int, version: int) -> None:
         tokens = self.tokens - self.began.pop(number)

@@ -12,6 +12,7 @@ from rlvr.methods.config import WEIGHT
 from rlvr.methods.losses.simko import SimKO
 from rlvr.methods.schedule import weight
 from rlvr.methods.selection import ESTIMATOR, SELECTIONS, ZERO_VARIANCE
+from rlvr.training.rollout_mode import ASYNC
 
 SAMPLER = ("pkg://rlvr.training.sampler", "SelectingReplayBuffer")
 
@@ -31,7 +32,6 @@ def check_names(config: DictConfig) -> Iterator[str]:
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
-    from rlvr.training.rollout_mode import ASYNC
     from rlvr.training.trainer import NAME
 
     estimators = sorted(str(getattr(name, "value", name)) for name in ADV_ESTIMATOR_REGISTRY)
@@ -47,8 +47,6 @@ def check_names(config: DictConfig) -> Iterator[str]:
 
 def check_asynchronous(config: DictConfig) -> Iterator[str]:
     """``trainer.v1.trainer_mode=decomposed_async``, whose samples are of several versions of the weights."""
-    from rlvr.training.rollout_mode import ASYNC
-
     if config.trainer.v1.trainer_mode != ASYNC:
         return
     needed = ("algorithm.rollout_correction.bypass_mode", "actor_rollout_ref.rollout.calculate_log_probs")
