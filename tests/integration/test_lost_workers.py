@@ -11,6 +11,7 @@ says when the run stands there; then the worker is killed.
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -83,7 +84,8 @@ class Training:
 
     def until_it_stands_in(self, phase: str) -> None:
         """Until the watchdog says so; on a busy machine it may have said it of an earlier step."""
-        self.until(lambda: f"waiting in {phase}" in self.log.read_text()[self.said :])
+        stands = re.compile(rf"waiting in (.* > )?{phase}(,|$)", re.MULTILINE)
+        self.until(lambda: stands.search(self.log.read_text()[self.said :]))
 
     def until(self, condition) -> None:
         deadline = time.monotonic() + 300
@@ -98,7 +100,7 @@ class Training:
 
     def worker(self, name: str) -> psutil.Process:
         """The process of the actor class ``name``; Ray calls it so."""
-        (found,) = [one for one in self.processes() if one.cmdline()[:1] and f"ray::{name}" in one.cmdline()[0]]
+        (found,) = [one for one in self.processes() if f"ray::{name}" in title(one)]
         return found
 
     def processes(self) -> list[psutil.Process]:
@@ -129,6 +131,13 @@ class Training:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         self.process.wait()
+
+
+def title(process: psutil.Process) -> str:
+    """Empty for one that has just ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return "".join(process.cmdline()[:1])
+    return ""
 
 
 @pytest.fixture

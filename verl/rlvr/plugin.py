@@ -8,7 +8,7 @@ by name proves it in the process that trains.
 | --- | --- | --- |
 | advantage estimator | ``algorithm.adv_estimator=psr_nsr`` | rlvr/methods, rlvr/training/advantage.py |
 | policy losses | ``actor_rollout_ref.actor.policy_loss.loss_mode=decomposed`` … | rlvr/methods/losses |
-| trainers | ``trainer.v1.trainer_mode=decomposed``, ``decomposed_async`` | rlvr/training/trainer.py |
+| trainers | ``trainer.v1.trainer_mode=decomposed``, ``decomposed_async`` | rlvr/training/trainer.py, asynchronous.py |
 | sample selection | ``trainer.v1.sampler.custom_sampler`` | rlvr/training/sampler.py |
 | rollouts | ``actor_rollout_ref.rollout.agent.agent_loop_manager_class`` | rlvr/training/rollout.py |
 | vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/training/vllm_server.py |

@@ -35,6 +35,7 @@ START_S = 600.0  # a start (model loading, rollout servers) may take this long, 
 START = "start of workers and rollout servers"
 ROLLOUT = "rollout and reward"
 WEIGHT_SYNC = "weight sync"
+LOOK = "look at rollout servers"
 RESTART = "restart of rollout servers"
 BETWEEN = "between phases"
 # Methods of upstream's trainer -> what the phase is called.
@@ -164,7 +165,7 @@ class Progress:
             "details": self.details,
             "at": time.time(),
             # While weights are synced, every training worker waits for every server.
-            "recovers": list(recovery.classes) if recovery and (RESTART in phases or WEIGHT_SYNC not in phases) else [],
+            "recovers": list(recovery.classes) if recovery and phases[-1:] != [WEIGHT_SYNC] else [],
             "restarted": list(recovery.restarted) if recovery else [],
         }
 

@@ -17,16 +17,16 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psutil
 import ray
 from omegaconf import DictConfig
 from ray.actor import ActorHandle
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
-from rlvr.training.progress import RESTART, WEIGHT_SYNC
+from rlvr.training.progress import LOOK, RESTART, WEIGHT_SYNC
 from rlvr.training.rollout_mode import MANAGER, needs_upstream
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
@@ -34,6 +34,7 @@ logger = logging.getLogger(f"verl.{__name__}")
 
 MOST_RESTARTS = 3  # of a server or a worker, in one step
 GONE_S = 60.0  # for what was killed to be gone
+ANSWER_S = 10.0  # for servers to say that they live
 SERVER, WORKER = "rollout server", "rollout worker"
 
 
@@ -60,6 +61,7 @@ class Recovery:
     def __init__(self, trainer: Any, on: bool, followed: Callable[[Callable[..., Any], str], Callable[..., Any]]):
         self.trainer = trainer
         self.on = on
+        self.dead_servers = followed(self._dead_servers, LOOK)
         self.start_servers = followed(self._start_servers, RESTART)
         self.sync = followed(lambda version: trainer.checkpoint_manager.update_weights(version), WEIGHT_SYNC)
         self.classes = ("BatchedVLLMServer", "BatchedRolloutWorker") if on else ()
@@ -108,7 +110,7 @@ class Recovery:
         self._between(asleep=True)
 
     def _between(self, asleep: bool) -> None:
-        workers = self._notice()
+        workers = self._notice(self.dead_servers())
         if self.down:
             self.start_servers(asleep)
         for number in workers:
@@ -156,15 +158,33 @@ class Recovery:
     def _watch_server(self, number: int, replica: Any) -> None:
         for server in replica.servers:
             self.ends[server.until_lost.remote()] = (SERVER, number)
-            self.children[server._actor_id.hex()] = ray.get(server.children.remote())
+            with contextlib.suppress(RayActorError):  # found at the next look
+                self.children[server._actor_id.hex()] = ray.get(server.children.remote())
 
-    def _notice(self) -> list[int]:
-        """Take servers that died out of the load balancer; the numbers of the workers that died."""
+    def _dead_servers(self) -> dict[tuple[str, int], str]:
+        """Why, of each that is dead by now. Ray tells who waits for an end a moment late, and what comes next needs all of them."""
+        if not self.on:
+            return {}
+        deadline = time.monotonic() + ANSWER_S
+        lost = {}
+        for number, replica in enumerate(self._replicas):
+            for server in replica.servers if number not in self.down + self.new else []:
+                cause = cause_of_death(server, deadline)
+                if cause is not None:
+                    lost[SERVER, number] = cause
+        return lost
+
+    def _notice(self, known: Mapping[tuple[str, int], str] | None = None) -> list[int]:
+        """Take servers that died out of the load balancer; the numbers of the workers that died.
+
+        Args:
+            known: what is known to be dead already, and why.
+        """
         if not self.on:
             return []
         self._watch()
         ready, _ = ray.wait(list(self.ends), num_returns=len(self.ends), timeout=0) if self.ends else ([], [])
-        lost: dict[tuple[str, int], str] = {}
+        lost = dict(known or {})
         for end in ready:
             who = self.ends.pop(end)
             try:
@@ -172,7 +192,7 @@ class Recovery:
             except ActorUnavailableError:  # for now: it is watched again at the next look
                 continue
             except RayActorError as error:
-                lost[who] = str(error).strip().splitlines()[0]
+                lost[who] = first_line(error)
         for (kind, number), cause in lost.items():
             self._count(f"{kind} {number}", cause)
             if kind == SERVER and number not in self.down:
@@ -245,6 +265,25 @@ class Recovery:
         for keys in (buffer.pending_keys, buffer.running_keys):
             for partition in keys.values():
                 yield from partition
+
+
+def cause_of_death(server: ActorHandle, deadline: float) -> str | None:
+    """None if ``server`` answers, or says nothing until ``deadline``, by the monotonic clock: what stands still may go on."""
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            ray.get(server.lives.remote(), timeout=left)
+            return None
+        except ActorUnavailableError:  # Ray does not know yet
+            time.sleep(0.1)
+        except RayActorError as error:
+            return first_line(error)
+        except GetTimeoutError:
+            break
+    return None
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 async def launch(replicas: list[Any], asleep: bool) -> None:

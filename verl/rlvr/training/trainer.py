@@ -12,7 +12,7 @@
 - a run resumes from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`);
 - the resolved configuration, ``metrics.jsonl`` and samples (:mod:`rlvr.training.recorder`) lie beside the checkpoints.
 
-``decomposed_async`` is the same with some prompts more under way than a step takes.
+``decomposed_async`` (:mod:`rlvr.training.asynchronous`) is the same with some prompts more under way than a step takes.
 
 Choosing one by name is also the proof that the plugin is loaded in the process that trains: without it verl stops with
 "Unknown trainer 'decomposed'".
@@ -34,7 +34,6 @@ from verl.utils.debug import marked_timer
 from verl.utils.metric import reduce_metrics
 from verl.utils.model import get_generation_config
 from verl.utils.py_functional import rename_dict
-from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient, LLMServerClient
 
 from rlvr.heap import freeze_heap
 from rlvr.methods.selection import ESTIMATOR
@@ -45,6 +44,7 @@ from rlvr.training import (
     simko,
 )
 from rlvr.training.advantage import stored_advantages
+from rlvr.training.asynchronous import StopsRollouts
 from rlvr.training.checkpoints import COMPLETE, Resume, seal, where_to_resume
 from rlvr.training.fields import send_tensors_only
 from rlvr.training.learning_weight import weigh_correct_samples
@@ -56,7 +56,7 @@ from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.recovery import Recovery
 from rlvr.training.recovery import applies as recovers
 from rlvr.training.rollout_mode import ASYNC
-from rlvr.training.sampler import SKIP, SelectingReplayBufferAsync
+from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
 from rlvr.training.validation import columns_for_upstream, grader_failures, texts_only_if_wanted, validation_metrics
@@ -331,35 +331,8 @@ class DecomposedTrainer(PPOTrainerSync):
 
 
 @register_trainer(ASYNC)
-class DecomposedAsyncTrainer(DecomposedTrainer):
-    """Some prompts more are under way than a step takes (upstream's ``colocate_async``).
-
-    Rollouts that are not complete when a step has its questions are stopped, and go on with the new weights from the tokens that
-    they have. So the tokens of a sample may be of several versions, and the policy that drew them is known by the sampler's
-    log-probs alone (``algorithm.rollout_correction.bypass_mode``).
-    """
-
-    def __init__(self, config: DictConfig):
-        super().__init__(config)
-        self.trainer_mode = "colocate_async"
-
-    def _build_replay_buffer(self) -> SelectingReplayBufferAsync:
-        self.config.trainer.v1.sampler.custom_sampler.name = SelectingReplayBufferAsync.__name__
-        return super()._build_replay_buffer()
-
-    def get_llm_client(self) -> LLMServerClient:
-        return self.llm_server_manager.get_client(client_cls=FullyAsyncLLMServerClient)
-
-    def on_train_begin(self) -> None:
-        super().on_train_begin()
-        self._add_async_warmup_batches(self.config.trainer.v1[ASYNC].num_warmup_batches)
-
-    def _stop_rollouts(self) -> None:
-        self.checkpoint_manager.abort_replicas()
-
-    def on_step_end(self) -> None:
-        super().on_step_end()
-        self.checkpoint_manager.resume_generation_replicas()
+class DecomposedAsyncTrainer(StopsRollouts, DecomposedTrainer):
+    """The same where rollouts are stopped for a weight sync, and go on after it."""
 
 
 def knows_our_loss(worker: Any) -> bool:

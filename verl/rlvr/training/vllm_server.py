@@ -53,6 +53,9 @@ class BatchedVLLMServer(vLLMHttpServer):
         """Never returns: whoever waits for it hears of the end of this process (:mod:`rlvr.training.recovery`)."""
         await asyncio.Event().wait()
 
+    async def lives(self) -> None:
+        """Comes back at once."""
+
     def children(self) -> list[tuple[int, float]]:
         """(pid, time of creation) of the engine's processes, which may outlive this one."""
         return [(one.pid, one.create_time()) for one in psutil.Process().children(recursive=True)]

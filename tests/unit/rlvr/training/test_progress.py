@@ -49,6 +49,20 @@ def test_phases_begin_end_and_nest():
     assert trainer.progress.status()["phase"] == "between phases"
 
 
+def test_what_dies_is_started_anew_but_in_the_weight_sync_itself():
+    trainer = FakeTrainer()
+    trainer.recovery = SimpleNamespace(classes=("Server",), restarted=[])
+
+    def recovers() -> list[str]:
+        return trainer.progress.status()["recovers"]
+
+    assert recovers() == ["Server"]
+    assert trainer.progress.followed(recovers, progress.WEIGHT_SYNC)() == []
+    for inner in (progress.LOOK, progress.RESTART):
+        look = trainer.progress.followed(recovers, inner)
+        assert trainer.progress.followed(look, progress.WEIGHT_SYNC)() == ["Server"]
+
+
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 300
     while not condition():

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from omegaconf import OmegaConf
-from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError
 
 from rlvr.training import recovery
-from rlvr.training.progress import RESTART, WEIGHT_SYNC
+from rlvr.training.progress import LOOK, RESTART, WEIGHT_SYNC
 from rlvr.training.recovery import MOST_RESTARTS, Recovery
 
 
@@ -24,11 +24,14 @@ class Actor:
         identity = f"id{Actor.made}"
         self._actor_id = SimpleNamespace(hex=lambda: identity)
         self.said, self.name, self.error = said, name, None
+        self.when_asked: list[Exception] = []  # what comes back in place of answers to the question whether it lives
 
     def __getattr__(self, method: str) -> SimpleNamespace:
         def remote(*arguments):
             if method == "until_lost":
                 return ("end", self, len(self.said))
+            if method == "lives":
+                return ("lives", self)
             if method == "__ray_call__":
                 method_called = arguments[0].__name__
                 self.said.append(f"{self.name} {method_called} {list(arguments[1:])}")
@@ -48,9 +51,11 @@ class FakeRay:
     def wait(self, ends, num_returns, timeout):
         return [end for end in ends if end[1].error is not None], []
 
-    def get(self, what):
+    def get(self, what, timeout=None):
         if isinstance(what, list):
             return [self.get(one) for one in what]
+        if what[0] == "lives" and (errors := what[1].when_asked or [what[1].error])[0] is not None:
+            raise errors.pop(0)
         if what[0] == "end" and what[1].error is not None:
             raise what[1].error
         return what[1]
@@ -139,7 +144,7 @@ def test_a_server_is_started_after_the_rollouts_where_another_lives(monkeypatch)
     trainer.recovery.before_sync()
     trainer.recovery.after_sync(5)
     assert trainer.said[5:] == [f"balancer add_servers {new}"], "with the new weights it gets prompts"
-    assert trainer.recovery.restarted == [dead] and trainer.phases == [RESTART]
+    assert trainer.recovery.restarted == [dead] and trainer.phases == [LOOK, RESTART, LOOK]
     assert trainer.recovery.metrics() == {"rlvr/restarted_rollout_servers": 1, "rlvr/restarted_rollout_workers": 0}
     assert trainer.llm_server_manager.server_addresses == ["address0.1", "address1.2"]
 
@@ -188,6 +193,28 @@ def test_what_cannot_be_reached_for_now_has_not_died(monkeypatch):
     server.error = None
     trainer.recovery.look()
     assert trainer.said == [] and trainer.recovery.restarted == []
+
+
+@pytest.mark.parametrize("phase", ["before_sleep", "before_sync"])
+@pytest.mark.parametrize(
+    "answers", [[ActorDiedError()], [ActorUnavailableError("not known yet", None), ActorDiedError()]]
+)
+def test_a_server_of_whose_death_ray_tells_late_is_started_before_all_are_needed(monkeypatch, phase, answers):
+    trainer = Trainer(monkeypatch)
+    (server,) = trainer.replicas[1].servers
+    server.when_asked = [*answers]
+    getattr(trainer.recovery, phase)()
+    assert "launch 1" in trainer.said and trainer.recovery.restarted == [server._actor_id.hex()]
+    getattr(trainer.recovery, phase)()
+    assert trainer.said.count("launch 1") == 1 and trainer.recovery.restarts == {"rollout server 1": 1}
+
+
+def test_a_server_that_stands_still_is_not_taken_for_dead(monkeypatch):
+    trainer = Trainer(monkeypatch)
+    (server,) = trainer.replicas[0].servers
+    server.when_asked = [GetTimeoutError()]
+    trainer.recovery.before_sync()
+    assert trainer.said == []
 
 
 def test_what_dies_again_and_again_ends_the_run(monkeypatch):
