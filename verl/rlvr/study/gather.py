@@ -6,7 +6,7 @@ Only seeds of which every checkpoint has been answered count; whatever is missin
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rlvr.study.runs import BASE, Asked, Planned, Run
 from rlvr.study.spec import Spec
 
 VALIDATION_ENTROPY = "val-core/entropy"
-COSTS = ("entropy lost, nats", "samples seen", "tokens trained on")
+COSTS = LOST, SAMPLES, TOKENS = ("entropy lost, nats", "samples seen", "tokens trained on")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def gather(spec: Spec, planned: Planned, asked: Asked, dataset: str, read: Reade
         raise RunFailed("the base model has not been answered yet, and everything is compared with it")
     base = read(asked.files(BASE, 0)[dataset])
     gathered = Gathered(dataset, base, {})
+    entropy = base_entropy(planned.arms)
     for arm, methods in planned.arms.items():
         gathered.arms[arm] = {}
         for method, runs in methods.items():
@@ -81,7 +82,7 @@ def gather(spec: Spec, planned: Planned, asked: Asked, dataset: str, read: Reade
                 lacking = ", ".join(str(run.seed) for run in runs if run not in complete)
                 gathered.missing.append(f"{arm}: {method} lacks seed {lacking} of {len(runs)}")
             if complete:
-                trained = _trained(spec, complete, asked, dataset, base, read)
+                trained = _trained(spec, complete, asked, dataset, base, entropy, read)
                 gathered.arms[arm][method] = trained
                 lacking_costs = [name for name in COSTS if name not in trained.costs]
                 if lacking_costs:
@@ -91,13 +92,31 @@ def gather(spec: Spec, planned: Planned, asked: Asked, dataset: str, read: Reade
     return gathered
 
 
-def _trained(spec: Spec, runs: list[Run], asked: Asked, dataset: str, base: Tally, read: Reader) -> Trained:
+def base_entropy(arms: Mapping[str, Mapping[str, Sequence[Run]]]) -> float:
+    """The mean over all runs that logged one before their first step: one model, whose entropies differ by sampling alone.
+
+    Not a number if none did.
+    """
+    folders = {run.folder for methods in arms.values() for runs in methods.values() for run in runs}
+    logged = [read_log(folder / "metrics.jsonl").get(0, {}).get(VALIDATION_ENTROPY) for folder in sorted(folders)]
+    found = [one for one in logged if one is not None]
+    return math.fsum(found) / len(found) if found else math.nan
+
+
+def _trained(
+    spec: Spec, runs: list[Run], asked: Asked, dataset: str, base: Tally, entropy_of_base: float, read: Reader
+) -> Trained:
     answers = [{step: read(asked.files(run.name, step)[dataset]) for step in asked.steps} for run in runs]
     path = method_path(runs[0].method, base, answers, spec.evaluation.ks)
     logs = [read_log(run.folder / "metrics.jsonl") for run in runs]
-    costs = {name: rows for name in COSTS if (rows := [series(log, name, path.steps) for log in logs]) and known(rows)}
-    entropies = [[log.get(step, {}).get(VALIDATION_ENTROPY, math.nan) for step in path.steps] for log in logs]
-    entropy = path.carrying(ENTROPY, entropies) if known(entropies) else None
+    entropy_at = [entropies(log, path.steps, entropy_of_base) for log in logs]
+    entropy = path.carrying(ENTROPY, entropy_at) if known(entropy_at) else None
+    logged = {
+        LOST: [[entropy_of_base - one for one in row] for row in entropy_at],
+        SAMPLES: [summed(log, samples_of, path.steps) for log in logs],
+        TOKENS: [summed(log, tokens_of, path.steps) for log in logs],
+    }
+    costs = {name: rows for name, rows in logged.items() if known(rows)}
     last = [one[checkpoint_of(spec, log, asked.steps)] for one, log in zip(answers, logs)]
     return Trained(runs, path.steps, last, Paths(path, entropy), costs)
 
@@ -112,12 +131,15 @@ def known(rows: Sequence[Sequence[float]]) -> bool:
     return not any(math.isnan(value) for row in rows for value in row)
 
 
-def series(log: dict[int, dict[str, Any]], cost: str, steps: Sequence[int]) -> list[float]:
-    """A cost at each checkpoint of one run; not a number where it was not logged."""
-    if cost == COSTS[0]:
-        entropy = [log.get(step, {}).get(VALIDATION_ENTROPY, math.nan) for step in steps]
-        return [entropy[0] - one for one in entropy]
-    of_step = samples_of if cost == COSTS[1] else tokens_of
+def entropies(log: Mapping[int, dict[str, Any]], steps: Sequence[int], of_base: float) -> list[float]:
+    """The base's and those of validation at each checkpoint of one run; not a number where it was not logged."""
+    return [of_base, *(log.get(step, {}).get(VALIDATION_ENTROPY, math.nan) for step in steps[1:])]
+
+
+def summed(
+    log: Mapping[int, dict[str, Any]], of_step: Callable[[dict[str, Any]], float], steps: Sequence[int]
+) -> list[float]:
+    """``of_step`` over the steps up to each checkpoint; not a number where it was not logged."""
     return [math.fsum(of_step(log.get(step, {})) for step in range(1, last + 1)) for last in steps]
 
 

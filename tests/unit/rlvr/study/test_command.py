@@ -43,6 +43,15 @@ def test_a_study_chooses_trains_answers_and_reports(study, programs, tmp_path):
     assert record["claims"][1]["verdict"] == "confirmed"
     assert record["claims"][1]["figure"]["value"] == pytest.approx(-0.04)
 
+    log = tmp_path / "runs" / "nsr-lr6e-5-seed2" / "metrics.jsonl"
+    log.write_text(log.read_text().replace('"step": 0, "val-core/entropy": 0.2', '"step": 0, "val-core/entropy": 0.26'))
+    assert study("--report")[0] == 0
+    record = json.loads((report / "results.json").read_text())
+    runs = [one for one in (tmp_path / "runs" / "evaluation-12x8").iterdir() if one.name != "base"]
+    assert record["claims"][1]["figure"]["value"] == pytest.approx(-0.04 - 0.06 / len(runs)), (
+        "the base's is of all runs"
+    )
+
 
 @pytest.mark.usefixtures("without_page")
 def test_what_is_there_is_not_made_again(study, programs, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -176,14 +177,30 @@ LOG = {
 
 
 def test_what_it_cost():
-    assert gather.series(LOG, "entropy lost, nats", (0, 2)) == pytest.approx([0, 0.05])
-    assert gather.series(LOG, "samples seen", (0, 2, 3)) == [0, 16, 24]
-    assert gather.series(LOG, "tokens trained on", (0, 1, 2, 3)) == [0, 10, 10, 38], (
-        "a step that was skipped learned nothing"
-    )
-    assert math.isnan(gather.series(LOG, "entropy lost, nats", (0, 3))[1]), "it was not validated there"
-    assert math.isnan(gather.series(LOG, "samples seen", (0, 4))[1])
+    assert gather.summed(LOG, gather.samples_of, (0, 2, 3)) == [0, 16, 24]
+    tokens = gather.summed(LOG, gather.tokens_of, (0, 1, 2, 3))
+    assert tokens == [0, 10, 10, 38], "a step that was skipped learned nothing"
+    assert math.isnan(gather.summed(LOG, gather.samples_of, (0, 4))[1])
     assert not gather.known([[0.1, math.nan]]) and gather.known([[0.1], [0.2]])
+
+
+def test_entropy_begins_at_one_value_for_all_runs():
+    assert gather.entropies(LOG, (0, 2), 0.21) == [0.21, 0.15], "not at the run's own 0.2"
+    assert math.isnan(gather.entropies(LOG, (0, 2, 3), 0.21)[2]), "it was not validated there"
+
+
+def test_the_base_s_entropy_is_the_mean_over_the_runs(tmp_path):
+    def run(name: str, line: str) -> SimpleNamespace:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text(line)
+        return SimpleNamespace(folder=tmp_path / name)
+
+    one = run("one", '{"step": 0, "val-core/entropy": 0.2}\n{"step": 1, "val-core/entropy": 0.9}\n')
+    other = run("other", '{"step": 0, "val-core/entropy": 0.3}\n')
+    silent, to_come = run("silent", '{"step": 1}\n'), SimpleNamespace(folder=tmp_path / "to come")
+    arms = {"a": {"nsr": [one, silent], "psr": [other]}, "b": {"nsr": [one, to_come]}}
+    assert gather.base_entropy(arms) == pytest.approx(0.25), "a run of two arms counts once"
+    assert math.isnan(gather.base_entropy({"a": {"nsr": [silent]}}))
 
 
 def test_the_checkpoint_of_the_tables(tmp_path):
