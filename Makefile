@@ -33,11 +33,11 @@ real: install
 	scripts/study studies/smollm2.yaml $(ARGS)
 
 # Two processes run tests, a file each at a time; the longest files come first.
-PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST = python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 ## make test           the whole test suite, on the real engine
 test: install
-	$(PYTEST) tests/integration tests/unit
+	.venv/bin/$(PYTEST) tests/integration tests/unit
 
 ## make test-real      a real language model trains two steps; brings 93 MB of weights
 test-real: install
@@ -45,11 +45,11 @@ test-real: install
 
 ## make test-unit      the tests that take seconds
 test-unit: install
-	$(PYTEST) tests/unit
+	.venv/bin/$(PYTEST) tests/unit
 
-## make test-gpu-set   the same in the GPU set of packages (11 GB, no GPU needed): torch's CUDA build, and vLLM told of GPUs
+## make test-gpu-set   the same in the GPU set of packages (11 GB, no GPU needed), with the dry runs and the engine's updates
 test-gpu-set: install-gpu
-	.venv-gpu/bin/python -m pytest tests/unit tests/gpu_set
+	.venv-gpu/bin/$(PYTEST) tests/gpu_set tests/integration/test_engine_lab.py tests/unit
 
 ## make bench          accuracy and speed of the verifier, speed of the evaluation (PAIRS=labelled pairs, for the verifier)
 PAIRS ?= ../shared/grader/pairs.jsonl
