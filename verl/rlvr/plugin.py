@@ -12,6 +12,7 @@ by name proves it in the process that trains.
 | sample selection | ``trainer.v1.sampler.custom_sampler`` | rlvr/training/sampler.py |
 | rollouts | ``actor_rollout_ref.rollout.agent.agent_loop_manager_class`` | rlvr/training/rollout.py |
 | vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/training/vllm_server.py |
+| the socket for the weights, one a run | nothing to choose | rlvr/training/weight_socket.py |
 | reward | ``reward.custom_reward_function`` | rlvr/training/reward.py |
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
 | token budgets | ``${token_budget:N}``, ``${cpu_token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
@@ -101,6 +102,20 @@ def patch_loading(fsdp_engine: ModuleType) -> None:
     from rlvr.training import start
 
     start.patch_loading(fsdp_engine)
+
+
+@wrapt.when_imported("verl.workers.rollout.vllm_rollout.vllm_rollout")
+def patch_sender_of_weights(rollout: ModuleType) -> None:
+    from rlvr.training import weight_socket
+
+    weight_socket.patch_sender(rollout)
+
+
+@wrapt.when_imported("verl.workers.rollout.vllm_rollout.vllm_async_server")
+def patch_receiver_of_weights(server: ModuleType) -> None:
+    from rlvr.training import weight_socket
+
+    weight_socket.patch_receiver(server)
 
 
 @wrapt.when_imported("verl.utils.checkpoint.fsdp_checkpoint_manager")
