@@ -1,17 +1,17 @@
 """``algorithm.adv_estimator=psr_nsr``: spreads the advantage of each sample over its response tokens.
 
-The advantage itself was computed by :mod:`rlvr.training.sampler`, which saw the whole batch, and stored beside the sample. verl
-hands an estimator only the fields that it knows itself, so the trainer wraps the call in :func:`stored_advantages`.
+The advantage itself was computed by :mod:`rlvr.training.sampler`, which saw the whole batch, and stands in the sample's tags:
+those go with it wherever it goes, and a padding row gets those of the sample it was made from. verl hands an estimator only the
+fields that it knows itself, so the trainer wraps the call in :func:`stored_advantages`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import torch
 import transfer_queue as tq
-from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 
 ADVANTAGE, CORRECT = "sample_advantage", "sample_correct"
@@ -19,24 +19,29 @@ ADVANTAGE, CORRECT = "sample_advantage", "sample_correct"
 _advantages: ContextVar[torch.Tensor] = ContextVar("advantages of the samples of this batch")
 
 
-def store(batch: KVBatchMeta, correct: torch.Tensor, advantages: torch.Tensor | None) -> None:
-    """Put what is known of each sample beside it: (samples,) bool and float32."""
-    fields = {CORRECT: correct.float().unsqueeze(-1)}
+def store(batch: KVBatchMeta, correct: Sequence[bool], advantages: torch.Tensor | None) -> KVBatchMeta:
+    """Write into the tags what is known of each sample; go on with the batch that is returned.
+
+    Args:
+        correct: of each sample, whether its reward is 1.
+        advantages: (samples,) float32; None of an estimator of upstream's.
+    """
+    tags: list[dict[str, Any]] = [{CORRECT: float(one)} for one in correct]
     if advantages is not None:
-        fields[ADVANTAGE] = advantages.unsqueeze(-1)
-    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(fields, batch_size=len(batch)))
+        tags = [tag | {ADVANTAGE: advantage} for tag, advantage in zip(tags, advantages.tolist(), strict=True)]
+    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, tags=tags)  # adds to the tags that are there
+    return KVBatchMeta(batch.keys, [old | new for old, new in zip(batch.tags, tags)], batch.partition_id)
 
 
-def read(batch: KVBatchMeta, field: str) -> torch.Tensor:
-    """(samples,) what :func:`store` put there."""
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=[field])[field]
-    return torch.stack([row.reshape(()) for row in data.unbind()])
+def read(tags: Sequence[Mapping[str, Any]], name: str) -> torch.Tensor:
+    """(samples,) float32: what the tags of a batch say."""
+    return torch.tensor([tag[name] for tag in tags], dtype=torch.float32)
 
 
 @contextmanager
 def stored_advantages(batch: KVBatchMeta) -> Iterator[None]:
     """Within it, the estimator knows the advantage of each sample of ``batch``."""
-    token = _advantages.set(read(batch, ADVANTAGE))
+    token = _advantages.set(read(batch.tags, ADVANTAGE))
     try:
         yield
     finally:

@@ -13,10 +13,8 @@ from typing import Any
 from transfer_queue import KVBatchMeta
 from verl.utils.transferqueue_utils import kv_batch_meta2batch_meta
 
-from rlvr.training.advantage import ADVANTAGE, CORRECT
-
 # Read by the trainer alone; outputs of workers that it stores again under other names.
-OF_TRAINER = {"rm_scores", "token_level_rewards", "rollout_log_probs", "log_probs", "entropy", ADVANTAGE, CORRECT}
+OF_TRAINER = {"rm_scores", "token_level_rewards", "rollout_log_probs", "log_probs", "entropy"}
 # Read by losses alone; responses are not, because rlvr.cpu.engine computes log-probs of nothing else.
 OF_LOSSES = {
     "response_mask",

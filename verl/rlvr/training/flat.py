@@ -3,9 +3,11 @@
 Upstream's trainer pads every response to the longest of the batch. With 8,192 responses of up to 31,744 tokens a float field
 then takes 1 GB and an integer one 2, nine tenths of it padding, and about ten of them exist at once. Here all responses lie one
 after the other in one row (1, tokens), which upstream's own functions take; what they compute of each sequence is computed here,
-from sums over sequences. Names and values are upstream's (tests/unit/rlvr/training/test_flat.py compares them). Each field goes
-through TransferQueue once (:class:`Seen`): it keeps every row as an object, so that fetching costs by the row. Deliberately left
-out, because it works on rows: a critic, a KL term in the reward, corrections by rollout log-probs, means over sequences.
+from sums over sequences. Names and values are upstream's (tests/unit/rlvr/training/test_flat.py compares them).
+
+TransferQueue keeps every row of every field as an object, so that fetching and storing cost by the row. Each field goes through it
+once (:class:`Seen`), what the trainer computes is stored at once, and rewards, which are 0 or 1, come from the tags. Deliberately
+left out, because it works on rows: a critic, a KL term in the reward, corrections by rollout log-probs, means over sequences.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +28,8 @@ from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 from verl.utils.debug.metrics import calculate_debug_metrics
 
 from rlvr.methods.selection import ESTIMATOR
-from rlvr.training.advantage import ADVANTAGE, read
+from rlvr.training.advantage import ADVANTAGE, CORRECT, read
+from rlvr.training.samples import question_id
 
 
 def applies(config: DictConfig) -> bool:
@@ -45,13 +48,18 @@ def applies(config: DictConfig) -> bool:
 
 
 class Seen:
-    """What a later phase of a step reads again, or its metrics alone; rows are those of ``keys``, in their order."""
+    """What a later phase of a step reads again, or its metrics alone; rows are those of ``keys``, in their order.
 
-    AGAIN = ("response_mask", "rm_scores")
+    Attributes:
+        unstored: fields that :func:`store_advantages` puts into TransferQueue with its own; nobody reads them before.
+    """
+
+    AGAIN = ("response_mask",)
 
     def __init__(self, keys: Sequence[str]):
         self.keys = list(keys)
         self.fields: dict[str, torch.Tensor] = {}
+        self.unstored: dict[str, torch.Tensor] = {}
 
     def get(self, batch: KVBatchMeta, names: Sequence[str]) -> dict[str, Any]:
         """Fields of ``batch``, of TransferQueue those that were not seen.
@@ -73,39 +81,35 @@ class Seen:
 # ---- log-probs
 
 
-def store_old_log_probs(
+def take_old_log_probs(
     batch: KVBatchMeta, seen: Seen, metrics: dict[str, float], with_rollout: bool, with_entropy: bool
-) -> KVBatchMeta:
-    """From the workers' ``log_probs`` and ``entropy`` to those of the responses; go on with the batch that is returned.
+) -> None:
+    """From the workers' ``log_probs`` and ``entropy`` to those of the responses, in ``seen.unstored``.
 
     Args:
         metrics: gets ``actor/entropy`` and, ``with_rollout``, how far vLLM's log-probs are from the actor's.
-        with_entropy: store the entropy of the responses, too: somebody reads it.
+        with_entropy: keep the entropy of the responses, too: somebody reads it.
     """
     fields = ["entropy", "log_probs", "response_mask"] + ["rollout_log_probs"] * with_rollout
     data = seen.get(batch, fields)
     mask = data["response_mask"]
     old_log_probs = of_responses(data["log_probs"], mask)
     entropy = of_responses(data["entropy"], mask)
-    put = {"old_log_probs": old_log_probs} | ({"entropy": entropy} if with_entropy else {})
-    batch = tq.kv_batch_put(
-        keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(put, batch_size=len(batch))
-    )
+    seen.unstored |= {"old_log_probs": old_log_probs} | ({"entropy": entropy} if with_entropy else {})
     metrics["actor/entropy"] = agg_loss(row(entropy), row(mask), "token-mean").item()
     if with_rollout:
         rows = {"old_log_probs": row(old_log_probs), "response_mask": row(mask), "responses": row(mask)}
         rows["rollout_log_probs"] = row(data["rollout_log_probs"])
         metrics.update(calculate_debug_metrics(SimpleNamespace(batch=rows)))
         metrics.update(off_policy_metrics(old_log_probs, data["rollout_log_probs"], mask))
-    return batch
 
 
 def of_responses(field: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
     """What predicts the responses: jagged (samples, prompt + response) to jagged (samples, response)."""
     lengths, offsets = response_mask.offsets().diff(), response_mask.offsets()
-    starts = field.offsets()[1:] - 1 - lengths  # the state before a token predicts it
-    positions = torch.arange(int(offsets[-1])) + (starts - offsets[:-1]).repeat_interleave(lengths)
-    return torch.nested.nested_tensor_from_jagged(field.values()[positions], offsets)
+    before = field.offsets().diff() - lengths - 1  # the state before a token predicts it
+    parts = field.values().split(torch.stack([before, lengths, torch.ones_like(lengths)], dim=1).flatten().tolist())
+    return torch.nested.nested_tensor_from_jagged(torch.cat(parts[1::3]), offsets)
 
 
 def off_policy_metrics(old: torch.Tensor, rollout: torch.Tensor, mask: torch.Tensor) -> dict[str, float]:
@@ -134,25 +138,26 @@ def off_policy_metrics(old: torch.Tensor, rollout: torch.Tensor, mask: torch.Ten
 
 
 def store_advantages(batch: KVBatchMeta, seen: Seen, config: DictConfig) -> KVBatchMeta:
-    """``advantages`` of every token; go on with the batch that is returned. ``returns`` are for the metrics alone."""
-    stored = config.algorithm.adv_estimator == ESTIMATOR
-    data = seen.get(batch, ["response_mask", "rm_scores"] + ["uid"] * (not stored))
-    mask = data["response_mask"]
-    if stored:
-        advantages = spread(read(batch, ADVANTAGE), mask)
-        returns = to_go(data["rm_scores"], mask)
+    """``advantages`` of every token, and what is unstored; go on with the batch that is returned.
+
+    ``returns`` are for the metrics alone. verl gives the reward to the last token of a response.
+    """
+    mask, rewards = seen.get(batch, ["response_mask"])["response_mask"], read(batch.tags, CORRECT)
+    if config.algorithm.adv_estimator == ESTIMATOR:
+        advantages, returns = spread(read(batch.tags, ADVANTAGE), mask), spread(rewards, mask)
     else:
-        advantages = returns = spread(grpo(batch.keys, data["uid"].tolist(), sums(data["rm_scores"]), config), mask)
+        advantages = returns = spread(grpo(batch.keys, rewards, config), mask)
     seen.fields |= {"advantages": advantages, "returns": returns}
-    put = TensorDict({"advantages": advantages}, batch_size=len(batch))
+    put = TensorDict({**seen.unstored, "advantages": advantages}, batch_size=len(batch))
+    seen.unstored = {}
     return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=put)
 
 
-def grpo(keys: list[str], question_ids: list[str], rewards: torch.Tensor, config: DictConfig) -> torch.Tensor:
+def grpo(keys: list[str], rewards: torch.Tensor, config: DictConfig) -> torch.Tensor:
     """(samples,) upstream's advantages of rewards (samples,), each a response of one token."""
-    column = rewards.float().unsqueeze(-1)
+    column = rewards.unsqueeze(-1)
     data = DataProto.from_dict({"token_level_rewards": column, "response_mask": torch.ones_like(column)})
-    data.non_tensor_batch["uid"] = np.array([str(one) for one in question_ids], dtype=object)
+    data.non_tensor_batch["uid"] = np.array([question_id(key) for key in keys], dtype=object)
     settings = {"config": config.algorithm, "norm_adv_by_std_in_grpo": config.algorithm.norm_adv_by_std_in_grpo}
     return compute_advantage_for_multi_trajectories(data, batch_keys=keys, adv_estimator="grpo", **settings).batch[
         "advantages"
@@ -165,14 +170,6 @@ def spread(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return torch.nested.nested_tensor_from_jagged(tokens, mask.offsets())
 
 
-def to_go(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Rewards from each token on (γ = 1); all jagged (samples, response)."""
-    offsets = rewards.offsets()
-    until = torch.cat([torch.zeros(1, dtype=torch.float64), rewards.values().double().cumsum(0)])
-    left = until[offsets[1:]].repeat_interleave(offsets.diff()) - until[:-1]
-    return torch.nested.nested_tensor_from_jagged(left.float() * mask.values(), offsets)
-
-
 # ---- metrics
 
 
@@ -180,23 +177,23 @@ def step_metrics(batch: KVBatchMeta, seen: Seen, timing_raw: dict[str, float], n
     """Of a step whose advantages are stored, as upstream's; lengths are read from the tags, and no response is fetched."""
     rows = torch.tensor([not tag.get("is_padding", False) for tag in batch.tags])
     real = [tag for tag, is_real in zip(batch.tags, rows) if is_real]
-    data = seen.get(batch, ["response_mask", "advantages", "returns", "rm_scores", "num_turns"])
+    data = seen.get(batch, ["response_mask", "advantages", "returns", "num_turns"])
     turns = np.array(data.pop("num_turns").tolist(), dtype=np.int32)[rows.numpy()]
     data = {name: of_rows(field, rows) for name, field in data.items()}
-    lengths = {name: numbers(real, name) for name in ("prompt_len", "response_len")}
-    rewards = sums(data["rm_scores"]).float()
+    lengths = {name: read(real, name) for name in ("prompt_len", "response_len")}
+    rewards = read(real, CORRECT).unsqueeze(-1)
     columns = {
-        "token_level_scores": rewards.unsqueeze(-1),
-        "token_level_rewards": rewards.unsqueeze(-1),
+        "token_level_scores": rewards,
+        "token_level_rewards": rewards,
         **{name: row(data[name]) for name in ("advantages", "returns", "response_mask")},
         # Only their width is read: the longest of the batch, padding rows too.
-        "prompts": torch.empty(0, int(numbers(batch.tags, "prompt_len").max())),
-        "responses": torch.empty(0, int(numbers(batch.tags, "response_len").max())),
+        "prompts": torch.empty(0, int(read(batch.tags, "prompt_len").max())),
+        "responses": torch.empty(0, int(read(batch.tags, "response_len").max())),
         "prompt_length": lengths["prompt_len"],
         "response_length": lengths["response_len"],
     }
     metrics = compute_data_metrics(SimpleNamespace(batch=columns, non_tensor_batch={"__num_turns__": turns}), False)
-    whole = {f"{part}_length": numbers(batch.tags, f"{part}_len") for part in ("prompt", "response")}
+    whole = {f"{part}_length": read(batch.tags, f"{part}_len") for part in ("prompt", "response")}
     tokens = [tag["prompt_len"] + tag["response_len"] for tag in batch.tags]
     everything = SimpleNamespace(batch=whole, meta_info={"global_token_num": tokens})
     metrics |= compute_timing_metrics(everything, timing_raw)
@@ -216,11 +213,6 @@ def staleness(tags: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
 
 def over_samples(name: str, values: np.ndarray) -> dict[str, float]:
     return {f"{name}/mean": values.mean(), f"{name}/max": values.max(), f"{name}/min": values.min()}
-
-
-def numbers(tags: Sequence[Mapping[str, Any]], name: str) -> torch.Tensor:
-    """(samples,) float32 of a tag."""
-    return torch.tensor([tag[name] for tag in tags], dtype=torch.float32)
 
 
 # ---- one row, and sums over sequences

@@ -18,7 +18,7 @@ def weigh_correct_samples(batch: KVBatchMeta, weight: float) -> KVBatchMeta:
     """
     fields = ["response_mask", "rollout_is_weights"]
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-    sample_weights = torch.where(read(batch, CORRECT) == 1, weight, 1.0)
+    sample_weights = torch.where(read(batch.tags, CORRECT) == 1, weight, 1.0)
     offsets = data["response_mask"].offsets()
     weights = sample_weights.repeat_interleave(offsets.diff())
     if "rollout_is_weights" in data.keys():  # noqa: SIM118

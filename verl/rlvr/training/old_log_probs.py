@@ -23,8 +23,11 @@ def needs_old_log_probs(config: DictConfig, mini_batches: int) -> bool:
     return any(reasons)
 
 
-def put_marks(batch: KVBatchMeta, response_mask: torch.Tensor) -> KVBatchMeta:
-    """Instead of old log-probs."""
-    marks = torch.full_like(response_mask, IS_OWN_OLD_POLICY, dtype=torch.float32)
-    fields = TensorDict({"old_log_probs": marks}, batch_size=len(batch))
+def as_own_old_policy(response_mask: torch.Tensor) -> torch.Tensor:
+    """Jagged (samples, response) marks that stand where old log-probs would."""
+    return torch.full_like(response_mask, IS_OWN_OLD_POLICY, dtype=torch.float32)
+
+
+def put_old_log_probs(batch: KVBatchMeta, old_log_probs: torch.Tensor) -> KVBatchMeta:
+    fields = TensorDict({"old_log_probs": old_log_probs}, batch_size=len(batch))
     return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)

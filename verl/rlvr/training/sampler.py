@@ -1,7 +1,7 @@
 """verl's replay buffer with sample selection (``trainer.v1.sampler.custom_sampler``).
 
 ``sample()`` runs before old log-probs, reference, critic and actor work, and it alone sees the whole batch. So the advantage of
-every sample is computed here, once, and stored beside it; what the method does not learn from leaves the step and costs
+every sample is computed here, once, and written into its tags; what the method does not learn from leaves the step and costs
 nothing more. It also polls often: upstream's 2 s are longer than a whole step of a small model.
 """
 
@@ -59,7 +59,7 @@ class SelectingReplayBuffer(ReplayBuffer):
         self.refilled, self.most_refilled = 0, 0
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict]:
-        """As upstream's; on the training partition the batch holds only kept samples, their advantages beside them.
+        """As upstream's; on the training partition the batch holds only kept samples, their advantages in their tags.
 
         Where there is nothing to learn from, it holds all of them and ``extra_info[SKIP]`` is set: the trainer skips the step.
 
@@ -87,10 +87,8 @@ class SelectingReplayBuffer(ReplayBuffer):
         if dropped and not recorded:
             tq.kv_clear(keys=dropped, partition_id=partition_id)
         stays = samples.where(kept)
-        batch = KVBatchMeta(stays.keys, stays.tags, partition_id)
         advantages = None if selection.advantages is None else selection.advantages[kept]
-        store(batch, torch.tensor(stays.correct), advantages)
-        return batch, metrics
+        return store(KVBatchMeta(stays.keys, stays.tags, partition_id), stays.correct, advantages), metrics
 
     def _record(
         self,

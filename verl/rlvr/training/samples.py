@@ -34,7 +34,7 @@ class Samples:
 
     @property
     def question_ids(self) -> list[str]:
-        return [key.rsplit("_", 2)[0] for key in self.keys]
+        return [question_id(key) for key in self.keys]
 
     @property
     def correct(self) -> list[bool]:
@@ -51,6 +51,11 @@ class Samples:
 
     def __add__(self, others: "Samples") -> "Samples":
         return replace(self, **{name: values + vars(others)[name] for name, values in vars(self).items()})
+
+
+def question_id(key: str) -> str:
+    """The question of a sample's key."""
+    return key.rsplit("_", 2)[0]
 
 
 def read_samples(

@@ -50,7 +50,7 @@ from rlvr.training.fields import send_tensors_only
 from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.metrics_log import MetricsLog
 from rlvr.training.mini_batches import batch_multiple, mini_batches
-from rlvr.training.old_log_probs import needs_old_log_probs, put_marks
+from rlvr.training.old_log_probs import as_own_old_policy, needs_old_log_probs, put_old_log_probs
 from rlvr.training.progress import Progress
 from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.recovery import Recovery
@@ -203,15 +203,20 @@ class DecomposedTrainer(PPOTrainerSync):
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         self.seen = flat.Seen(batch.keys)
         if not needs_old_log_probs(self.config, self.mini_batches):
-            return put_marks(batch, self.seen.get(batch, ["response_mask"])["response_mask"])
+            marks = as_own_old_policy(self.seen.get(batch, ["response_mask"])["response_mask"])
+            if not flat.applies(self.config):
+                return put_old_log_probs(batch, marks)
+            self.seen.unstored["old_log_probs"] = marks
+            return batch
         if not flat.applies(self.config):
             return super()._compute_old_log_prob(batch, metrics)
         rollout = self.config.actor_rollout_ref.rollout
         batch.extra_info.update(calculate_entropy=True, compute_loss=False, temperature=rollout.temperature)
         self.actor_rollout_wg.compute_log_prob(batch)
-        return flat.store_old_log_probs(
+        flat.take_old_log_probs(
             batch, self.seen, metrics, rollout.calculate_log_probs, with_entropy=self.recorder.takes_the_step
         )
+        return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         if flat.applies(self.config):

@@ -18,14 +18,15 @@ class Queue:
 
     def __init__(self):
         self.rows: dict[str, dict] = {}
+        self.tags: dict[str, dict] = {}
 
     def kv_batch_get(self, keys, partition_id, select_fields):
         rows = [self.rows[key] for key in keys]
         return {name: Column(row[name] for row in rows) for name in select_fields if all(name in row for row in rows)}
 
-    def kv_batch_put(self, keys, partition_id, fields):
-        for row, key in enumerate(keys):
-            self.rows[key] |= {name: fields[name][row] for name in fields.keys()}  # noqa: SIM118
+    def kv_batch_put(self, keys, partition_id, tags):
+        for key, tag in zip(keys, tags, strict=True):
+            self.tags.setdefault(key, {}).update(tag)
 
     def kv_clear(self, keys, partition_id):
         for key in keys:

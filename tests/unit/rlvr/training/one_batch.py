@@ -10,7 +10,7 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import trainer_base
 
 from rlvr.training import advantage, flat
-from rlvr.training.advantage import ADVANTAGE
+from rlvr.training.advantage import ADVANTAGE, CORRECT
 from rlvr.training.trainer import DecomposedTrainer
 
 PROMPT = 3
@@ -50,7 +50,6 @@ class Queue:
             "log_probs": floats(PROMPT),
             "entropy": floats(PROMPT),
             "rollout_log_probs": floats(),
-            ADVANTAGE: torch.rand(rows, 1, generator=draw),
             "uid": NonTensorStack(*questions),
             "num_turns": NonTensorStack(*[2] * rows),
         }
@@ -61,7 +60,10 @@ class Queue:
                 "seq_len": PROMPT + n,
                 "min_global_steps": 3 + index % 2,
                 "max_global_steps": 4,
-                **({"is_padding": True} if index >= rows - padding else {}),
+                ADVANTAGE: torch.rand(1, generator=draw).item(),
+                CORRECT: float(rewards[index].sum()),
+                # Padding rows have the tags of the sample that they were made from, and no reward.
+                **({"is_padding": True, CORRECT: 1.0} if index >= rows - padding else {}),
             }
             for index, n in enumerate(lengths)
         ]

@@ -60,20 +60,27 @@ def test_a_field_is_fetched_once_and_rows_stay_as_they_are(monkeypatch):
     monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=get))
     seen = flat.Seen(queue.keys)
     first = seen.get(queue.batch, ["response_mask", "log_probs"])
-    again = seen.get(queue.batch, ["response_mask", "rm_scores"])
-    assert asked == ["response_mask", "log_probs", "rm_scores"] and again["response_mask"] is first["response_mask"]
-    assert seen.fields.keys() == {"response_mask", "rm_scores"}, "what is not read again is let go"
+    again = seen.get(queue.batch, ["response_mask", "entropy"])
+    assert asked == ["response_mask", "log_probs", "entropy"] and again["response_mask"] is first["response_mask"]
+    assert seen.fields.keys() == {"response_mask"}, "what is not read again is let go"
     with pytest.raises(RuntimeError, match="rows of a step changed"):
-        seen.get(KVBatchMeta(queue.keys[::-1], queue.tags[::-1], "train"), ["rm_scores"])
+        seen.get(KVBatchMeta(queue.keys[::-1], queue.tags[::-1], "train"), ["entropy"])
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_entropy_is_stored_for_who_reads_it(monkeypatch, wanted):
-    queue = Queue([2, 3], seed=0)
-    monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=queue.get, kv_batch_put=queue.put))
-    before, metrics = queue.fields["entropy"], {}
-    flat.store_old_log_probs(queue.batch, flat.Seen(queue.keys), metrics, with_rollout=False, with_entropy=wanted)
-    assert (queue.fields["entropy"] is not before) == wanted and metrics["actor/entropy"] < 0
+def test_what_the_trainer_computes_is_stored_at_once_and_entropy_for_who_reads_it(monkeypatch, wanted):
+    queue, puts, metrics = Queue([2, 3], seed=0), [], {}
+
+    def put(keys, partition_id, fields):
+        puts.append(set(fields.keys()))
+        return queue.put(keys, partition_id, fields)
+
+    monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=queue.get, kv_batch_put=put))
+    seen = flat.Seen(queue.keys)
+    flat.take_old_log_probs(queue.batch, seen, metrics, with_rollout=False, with_entropy=wanted)
+    assert metrics["actor/entropy"] < 0
+    flat.store_advantages(queue.batch, seen, OmegaConf.create(CONFIG))
+    assert puts == [{"old_log_probs", "advantages"} | ({"entropy"} if wanted else set())]
 
 
 def test_padding_rows_are_left_out():

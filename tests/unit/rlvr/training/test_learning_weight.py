@@ -8,11 +8,12 @@ from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-from rlvr.training import advantage, flat, learning_weight
+from rlvr.training import flat, learning_weight
 from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.trainer import DecomposedTrainer
 
-BATCH = KVBatchMeta(keys=list("abc"), tags=[{}] * 3, partition_id="train", fields=["response_mask", "advantages"])
+TAGS = [{"sample_correct": one} for one in (1.0, 0.0, 1.0)]
+BATCH = KVBatchMeta(keys=list("abc"), tags=TAGS, partition_id="train", fields=["response_mask", "advantages"])
 
 
 def nested(*rows):
@@ -21,11 +22,7 @@ def nested(*rows):
 
 def queue(monkeypatch, **written):
     """What TransferQueue stores; as the real one, it names all fields on the batch that ``kv_batch_put`` returns."""
-    stored = {
-        "response_mask": nested([1, 1], [1], [1, 1, 0]),
-        "sample_correct": torch.tensor([[1.0], [0.0], [1.0]]),
-        **written,
-    }
+    stored = {"response_mask": nested([1, 1], [1], [1, 1, 0]), **written}
 
     def get(keys, partition_id, select_fields):
         return {name: stored[name] for name in select_fields if name in stored}
@@ -34,8 +31,7 @@ def queue(monkeypatch, **written):
         stored.update(fields.items())
         return KVBatchMeta(keys=keys, tags=[{}] * len(keys), partition_id=partition_id, fields=list(stored))
 
-    for module in (advantage, learning_weight):
-        monkeypatch.setattr(module, "tq", SimpleNamespace(kv_batch_get=get, kv_batch_put=put))
+    monkeypatch.setattr(learning_weight, "tq", SimpleNamespace(kv_batch_get=get, kv_batch_put=put))
     return stored
 
 

@@ -18,7 +18,9 @@ def test_nsr_drops_what_is_right_and_stores_its_advantages(make):
     batch, metrics = buffer.sample(1, "train", 2)
     assert batch.keys == ["a_1_0", "a_2_0", "b_2_0"]
     assert set(buffer.queue.rows) == set(batch.keys), "what is dropped has left the queue"
-    assert [buffer.queue.rows[key]["sample_advantage"].item() for key in batch.keys] == [-1.0] * 3
+    assert [tag["sample_advantage"] for tag in batch.tags] == [-1.0] * 3
+    assert buffer.queue.tags == {key: {"sample_correct": 0.0, "sample_advantage": -1.0} for key in batch.keys}
+    assert all("response_len" in tag for tag in batch.tags)
     assert metrics["rlvr/kept_count"] == metrics["rlvr/incorrect_wrong"] == 3
     assert (metrics["rlvr/pushed_up_count"], metrics["rlvr/pushed_down_count"]) == (0, 3)
 
@@ -56,7 +58,7 @@ def test_grpo_learns_from_what_may_be_learned_from(make):
     buffer = make(("a", [1, 0, "grader_failed"]), ("b", [1, 1]), adv_estimator="grpo")
     batch, _ = buffer.sample(1, "train", 2)
     assert batch.keys == ["a_0_0", "a_1_0", "b_0_0", "b_1_0"]
-    assert [buffer.queue.rows[key]["sample_correct"].item() for key in batch.keys] == [1, 0, 1, 1]
+    assert [tag["sample_correct"] for tag in batch.tags] == [1, 0, 1, 1]
     buffer = make(("a", [1, 0, 0]), ("b", [1, 1]), adv_estimator="grpo", zero_variance="drop")
     assert buffer.sample(1, "train", 2)[0].keys == ["a_0_0", "a_1_0", "a_2_0"]
 
@@ -122,7 +124,7 @@ def test_dynamic_sampling_that_finds_nothing_skips_the_step(make):
 def test_failed_rollouts_leave_groups_of_different_sizes(make):
     buffer = make(("a", [1, 0, 0, 0]), ("b", [1]), ("c", [0, 1]), advantage="dr_grpo")
     batch, metrics = buffer.sample(1, "train", 3)
-    found = {key: buffer.queue.rows[key]["sample_advantage"].item() for key in batch.keys}
+    found = {key: tag["sample_advantage"] for key, tag in zip(batch.keys, batch.tags)}
     assert found == {"a_0_0": 0.75, "a_1_0": -0.25, "a_2_0": -0.25, "a_3_0": -0.25, "c_0_0": -0.5, "c_1_0": 0.5}
     assert "rlvr/pass@1" not in metrics
 
