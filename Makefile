@@ -47,9 +47,9 @@ test-real: install
 test-unit: install
 	.venv/bin/$(PYTEST) tests/unit
 
-## make test-gpu-set   the same in the GPU set of packages (11 GB, no GPU needed), and all dry runs
+## make test-gpu-set   the same in the GPU set of packages (11 GB, no GPU needed), the engine's updates and all dry runs
 test-gpu-set: install-gpu
-	.venv-gpu/bin/$(PYTEST) tests/gpu_set tests/unit
+	.venv-gpu/bin/$(PYTEST) tests/gpu_set tests/integration/test_engine_lab.py tests/unit
 
 ## make bench          accuracy and speed of the verifier, speed of the evaluation (PAIRS=labelled pairs, for the verifier)
 PAIRS ?= ../shared/grader/pairs.jsonl
