@@ -25,10 +25,11 @@ OF_LOSSES = {
     "values",
     "rollout_is_weights",
 }
+OF_LOG_PROBS = OF_TRAINER | OF_LOSSES | {"prompts"}  # losses read their lengths
 # A worker group's method -> what it does not read.
 UNREAD = {
-    "compute_log_prob": OF_TRAINER | OF_LOSSES,
-    "compute_ref_log_prob": OF_TRAINER | OF_LOSSES,
+    "compute_log_prob": OF_LOG_PROBS,
+    "compute_ref_log_prob": OF_LOG_PROBS,
     "infer_batch": OF_TRAINER | OF_LOSSES,
     "update_actor": OF_TRAINER | {"returns", "values"},
     "train_mini_batch": OF_TRAINER | {"old_log_probs", "ref_log_prob", "advantages", "rollout_is_weights"},

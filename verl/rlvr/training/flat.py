@@ -234,9 +234,5 @@ def of_rows(field: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 def sums(field: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """(samples,) float64 of a jagged field (samples, tokens), of the tokens that count."""
-    values = field.values().double()
-    if mask is not None:
-        values = values * mask.values()
-    offsets = field.offsets()
-    until = torch.cat([torch.zeros(1, dtype=torch.float64), values.cumsum(0)])
-    return until[offsets[1:]] - until[offsets[:-1]]
+    values = field.values() if mask is None else field.values() * mask.values()
+    return torch.segment_reduce(values.double(), "sum", offsets=field.offsets(), initial=0)
