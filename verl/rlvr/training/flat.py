@@ -29,7 +29,7 @@ from verl.utils.debug.metrics import calculate_debug_metrics
 
 from rlvr.methods.selection import ESTIMATOR
 from rlvr.training.advantage import ADVANTAGE, CORRECT, read
-from rlvr.training.samples import question_id
+from rlvr.training.samples import group_of
 
 
 def applies(config: DictConfig) -> bool:
@@ -157,7 +157,7 @@ def grpo(keys: list[str], rewards: torch.Tensor, config: DictConfig) -> torch.Te
     """(samples,) upstream's advantages of rewards (samples,), each a response of one token."""
     column = rewards.unsqueeze(-1)
     data = DataProto.from_dict({"token_level_rewards": column, "response_mask": torch.ones_like(column)})
-    data.non_tensor_batch["uid"] = np.array([question_id(key) for key in keys], dtype=object)
+    data.non_tensor_batch["uid"] = np.array([group_of(key) for key in keys], dtype=object)
     settings = {"config": config.algorithm, "norm_adv_by_std_in_grpo": config.algorithm.norm_adv_by_std_in_grpo}
     return compute_advantage_for_multi_trajectories(data, batch_keys=keys, adv_estimator="grpo", **settings).batch[
         "advantages"

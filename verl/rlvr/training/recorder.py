@@ -16,8 +16,8 @@ from typing import Any
 from transfer_queue import KVBatchMeta
 
 from rlvr.sample_files import TRAIN, VALIDATION, Sample, write
-from rlvr.training.sample_lines import Decided, Decode, build, choose, group_of, read, read_and_clear, read_questions
-from rlvr.training.samples import Samples
+from rlvr.training.sample_lines import Decided, Decode, build, choose, read, read_and_clear, read_questions
+from rlvr.training.samples import Samples, group_of
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")

@@ -13,7 +13,7 @@ import torch
 import transfer_queue as tq
 
 from rlvr.sample_files import Sample, question_id
-from rlvr.training.samples import Samples
+from rlvr.training.samples import Samples, group_of
 from rlvr.verify.gold import gold_text
 
 Decode = Callable[[torch.Tensor], str]
@@ -57,10 +57,6 @@ class Read:
     means: Mapping[str, Mapping[int, float | None]] = field(
         default_factory=dict
     )  # field -> sample -> mean over its tokens
-
-
-def group_of(key: str) -> str:
-    return key.rsplit("_", 2)[0]
 
 
 def choose(asked: Mapping[str, Asked], limit: int | None) -> list[str]:

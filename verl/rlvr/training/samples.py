@@ -34,7 +34,7 @@ class Samples:
 
     @property
     def question_ids(self) -> list[str]:
-        return [question_id(key) for key in self.keys]
+        return [group_of(key) for key in self.keys]
 
     @property
     def correct(self) -> list[bool]:
@@ -53,8 +53,8 @@ class Samples:
         return replace(self, **{name: values + vars(others)[name] for name, values in vars(self).items()})
 
 
-def question_id(key: str) -> str:
-    """The question of a sample's key."""
+def group_of(key: str) -> str:
+    """Of a sample's key: what the answers to one question, in one step, have in common."""
     return key.rsplit("_", 2)[0]
 
 

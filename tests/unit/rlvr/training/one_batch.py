@@ -9,7 +9,7 @@ from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import trainer_base
 
-from rlvr.training import advantage, flat
+from rlvr.training import flat
 from rlvr.training.advantage import ADVANTAGE, CORRECT
 from rlvr.training.trainer import DecomposedTrainer
 
@@ -131,7 +131,7 @@ def step(estimator: str, queue: Queue, *, padded: bool) -> dict:
     """Metrics of a step from the log-probs on, by upstream's way or ours; what it stores is in ``queue.fields``."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         stub = SimpleNamespace(kv_batch_get=queue.get, kv_batch_put=queue.put)
-        for module in (flat, advantage, trainer_base):
+        for module in (flat, trainer_base):
             monkeypatch.setattr(module, "tq", stub)
         monkeypatch.setattr(flat, "applies", lambda config: not padded)
         return run(trainer(estimator), queue)
