@@ -99,6 +99,8 @@ def evaluate(
         if sampling.prompt_template_type not in TEMPLATES:
             raise ValueError(f"--prompt_template_type {prompt_template_type}: choose one of {', '.join(TEMPLATES)}")
         named = _named_models(model_name)
+        for model in named.values():
+            models.is_hub_id(model)  # a folder that is not there is said before anything is fetched
         check_verifiers(verifiers)
         # unknown data sources and golds that are none are refused before the engine starts
         loaded = {

@@ -28,10 +28,8 @@ def resolve(model_name: str) -> str:
         ModelError: if there is no such model, or the merged one is broken.
     """
     path = Path(model_name)
-    if not path.exists():
-        if model_name.count("/") == 1 and not model_name.startswith((".", "/")) and not path.parent.exists():
-            return model_name  # a hub id; vLLM fetches it
-        raise ModelError(f"--model_name {model_name}: no such folder")
+    if is_hub_id(model_name):
+        return model_name  # vLLM fetches it
     if _weights(path) and (path / "config.json").is_file():
         return str(path)
     actor = path if (path / "fsdp_config.json").is_file() else path / "actor"
@@ -44,6 +42,20 @@ def resolve(model_name: str) -> str:
         if _weights(folder):
             return str(folder)
     return str(_merge(actor))
+
+
+def is_hub_id(model_name: str) -> bool:
+    """Whether it is on no disk here, but may be on the hub.
+
+    Raises:
+        ModelError: if it can be neither.
+    """
+    path = Path(model_name)
+    if path.exists():
+        return False
+    if model_name.count("/") == 1 and not model_name.startswith((".", "/")) and not path.parent.exists():
+        return True
+    raise ModelError(f"--model_name {model_name}: no such folder")
 
 
 def describe(folder: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_names_of_outputs_and_models():
 def test_unknown_data_sources_are_refused_before_the_engine_starts(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"question": "q", "answer": "1", "data_source": "nobody/knows"}\n')
     with pytest.raises(SystemExit, match="no verifier for data source 'nobody/knows'"):
-        evaluate("model", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama")
+        evaluate("own/model", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama")
 
 
 def test_when_no_replica_is_left_one_line_says_how_to_go_on(tmp_path, monkeypatch):
@@ -107,7 +107,7 @@ def test_when_no_replica_is_left_one_line_says_how_to_go_on(tmp_path, monkeypatc
     with pytest.raises(
         SystemExit, match="no replica is left in the cluster; what is stored stays, the same command goes"
     ):
-        evaluate("m", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama", verifiers={"own/*": "math"})
+        evaluate("own/model", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama", verifiers={"own/*": "math"})
 
 
 def test_models(tmp_path):
@@ -124,3 +124,9 @@ def test_models(tmp_path):
     make_model(tmp_path / "global_step_3" / "actor" / "huggingface")
     (tmp_path / "global_step_3" / "actor" / "fsdp_config.json").write_text("{}")
     assert resolve(str(tmp_path / "global_step_3")).endswith("global_step_3/actor/huggingface")
+
+
+def test_a_model_that_is_not_there_is_said_before_a_data_set_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(generate, "load_questions", lambda *_: pytest.fail("a data set was fetched"))
+    with pytest.raises(SystemExit, match="--model_name /no/model: no such folder"):
+        evaluate("/no/model", "nobody/questions", str(tmp_path), preset="llama")

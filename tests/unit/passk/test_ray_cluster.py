@@ -99,5 +99,5 @@ def test_no_cluster_there_is_one_line(monkeypatch, tmp_path):
     ]:
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(SystemExit, match=said) as error:
-            evaluate("m", str(questions), str(tmp_path), preset="llama", verifiers={"own/*": "math"})
+            evaluate("own/model", str(questions), str(tmp_path), preset="llama", verifiers={"own/*": "math"})
         assert "\n" not in str(error.value)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rlvr.data import audit
 from rlvr.data.questions import survey
+from rlvr.launch.plan import limited
 from rlvr.records import DataError
 from rlvr.verify.verifiers import UnknownDataSource, check_kinds
 
@@ -48,10 +49,29 @@ def check(config: DictConfig) -> Iterator[str]:
             )
             sound = sound and not errors
             _warn(key, warnings)
-    train = sum(len(one.questions) for one in found.get("train_files", []))
-    if sound and train < config.data.train_batch_size:
-        yield f"data.train_batch_size={config.data.train_batch_size} but data.train_files hold only {train} questions"
+    if sound:
+        yield from check_steps(config, sum(len(one.questions) for one in found.get("train_files", [])))
     _warn_of_shared(found.get("train_files", []), found.get("val_files", []))
+
+
+def check_steps(config: DictConfig, questions: int) -> Iterator[str]:
+    """Whether the steps that were asked for will be done; verl saves and validates after the last of those alone."""
+    batch, limit = config.data.train_batch_size, config.data.get("train_max_samples", -1)
+    used = limited(questions, limit)
+    if used < batch:
+        held = (
+            f"data.train_files hold only {questions} questions"
+            if used == questions
+            else f"data.train_max_samples={limit}"
+        )
+        yield f"data.train_batch_size={batch} but {held}"
+        return
+    steps, epochs, each = config.trainer.total_training_steps, config.trainer.total_epochs, used // batch
+    if steps is not None and steps > each * epochs:
+        yield (
+            f"trainer.total_training_steps={steps} but trainer.total_epochs={epochs} of {each} steps ends before it, without a "
+            f"last checkpoint: set trainer.total_epochs={-(-steps // each)}, or trainer.total_training_steps=null for all epochs"
+        )
 
 
 def look(config: DictConfig, file: str) -> audit.Audit:

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import advice, data_files, memory, preflight, shapes, validate
+from rlvr.launch import advice, data_files, memory, numbers, preflight, shapes, validate
 from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
 
 
@@ -82,7 +82,9 @@ def compose(arguments: Sequence[str]) -> DictConfig:
 
 def inspect(config: DictConfig) -> Report:
     """All checks, the estimate and the plan."""
-    report = Report()
+    report = Report(problems=list(numbers.check(config)))
+    if report.problems:  # everything below calculates with them
+        return report
     critic, reference = needs(config)
     report.problems += preflight.check(config, gpu=False)
     model = config.actor_rollout_ref.model.path

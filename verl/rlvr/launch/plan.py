@@ -86,3 +86,8 @@ class Plan:
             f"checkpoints    {self.checkpoints}",
             f"validations    {self.validations} of {self.validation_questions} questions × {self.validation_samples_each}",
         ]
+
+
+def limited(questions: int, limit: int | None) -> int:
+    """Questions that are used; ``limit``: ``data.train_max_samples`` or ``val_max_samples``, all where it is not positive."""
+    return min(questions, limit) if limit is not None and limit > 0 else questions

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.incorrect import KINDS, RIGHT
-from rlvr.launch import algorithm, bucket, data_files, rules, shapes
+from rlvr.launch import algorithm, bucket, data_files, numbers, rules, shapes
 from rlvr.prompts import TEMPLATES
 from rlvr.training.rollout_mode import MANAGER, needs_upstream
 from rlvr.verify.verifiers import given_kind
@@ -52,13 +52,16 @@ class Preflight(Callback):
 
 def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
     """All problems of a configuration, one line each; empty when it may run. ``gpu``: also whether this machine has one."""
-    problems: list[str] = []
+    problems = list(numbers.check(config))
+    if problems:  # the other checks calculate with them
+        return problems
     parts = (
         check_plugin,
         algorithm.check,
         check_device,
         check_model,
         check_limits,
+        check_optimizer,
         bucket.check,
         check_data_files,
         check_reward,
@@ -132,6 +135,22 @@ def check_limits(config: DictConfig) -> Iterator[str]:
         warnings.simplefilter("ignore")  # verl warns of every method without a critic
         critic = need_critic(config)
     yield from rules.check(config, shape, critic=critic)
+
+
+def check_optimizer(config: DictConfig) -> Iterator[str]:
+    """Build the optimizer that the training workers will build, of one parameter."""
+    import torch
+    from verl.utils.config import omega_conf_to_dataclass
+    from verl.workers.config.optimizer import build_optimizer
+
+    actor = config.actor_rollout_ref.actor
+    if not actor.strategy.startswith("fsdp"):
+        return
+    try:
+        build_optimizer([torch.nn.Parameter(torch.zeros(1))], omega_conf_to_dataclass(actor.optim))
+    # Whatever optimizer is named raises what it likes: each is a finding here, not a crash.
+    except Exception as error:  # noqa: BLE001
+        yield f"actor_rollout_ref.actor.optim: {type(error).__name__}: {error}"
 
 
 def check_data_files(config: DictConfig) -> Iterator[str]:

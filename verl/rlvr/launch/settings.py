@@ -3,7 +3,7 @@
 from typing import Any
 
 from rlvr.launch.memory import Engine, Rollout, Settings
-from rlvr.launch.plan import Plan
+from rlvr.launch.plan import Plan, limited
 from rlvr.launch.shapes import Shape
 from rlvr.launch.tokens import sequence_tokens, token_budget
 
@@ -88,8 +88,8 @@ def plan_of(config: Any, *, questions: int, validation_questions: int) -> Plan:
     if algorithm.adv_estimator == "psr_nsr" and algorithm.sample_selection == "drop":
         learns_from = {"positive": "correct", "negative": "incorrect"}.get(algorithm.advantage, "all")
     return Plan(
-        questions=_limited(questions, config.data.get("train_max_samples", -1)),
-        validation_questions=_limited(validation_questions, config.data.get("val_max_samples", -1)),
+        questions=limited(questions, config.data.get("train_max_samples", -1)),
+        validation_questions=limited(validation_questions, config.data.get("val_max_samples", -1)),
         batch=config.data.train_batch_size,
         samples_each=rollout.n,
         validation_samples_each=rollout.val_kwargs.n,
@@ -140,7 +140,3 @@ def _bytes(dtype: str) -> int:
     if dtype not in BYTES:
         raise ValueError(f"model_dtype={dtype} is unknown: choose one of {', '.join(BYTES)}")
     return BYTES[dtype]
-
-
-def _limited(rows: int, limit: int) -> int:
-    return min(rows, limit) if limit and limit > 0 else rows

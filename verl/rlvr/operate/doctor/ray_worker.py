@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rlvr.cluster.cpus import WORKER_NICENESS
 from rlvr.operate.doctor import Finding, green, red
 
 TIMEOUT_S = 300
+GRACE_S = 30
 MARK = "NODES"
 PACKAGES = ("rlvr-decomposed", "verl", "vllm", "torch", "transformers", "ray")
 RIGHT, WRONG, GOLD = "so \\boxed{\\frac{1}{2}}", "so \\boxed{2}", "0.5"
@@ -50,8 +52,7 @@ def examine_all() -> list[dict[str, Any]]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    local = {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "num_cpus": 1, "include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level="ERROR", **local)
+    ray.init(log_to_driver=False, logging_level="ERROR", **of_its_own())
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     task = ray.remote(num_cpus=0)(examine)
     return ray.get(
@@ -59,19 +60,41 @@ def examine_all() -> list[dict[str, Any]]:
     )
 
 
+def of_its_own() -> dict[str, Any]:
+    """How Ray is started on this machine; nothing where there is a cluster to join.
+
+    Ray lowers the priority of its workers: beside programs that keep the cores busy, one would take minutes to import verl.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        return {}
+    os.environ.setdefault(WORKER_NICENESS, "0")
+    return {"address": "local", "num_cpus": 1, "include_dashboard": False}
+
+
 def probe() -> tuple[list[dict[str, Any]], str]:
     """(records, error): in a process of its own, because Ray's start may hang."""
+    command = [sys.executable, "-m", "rlvr.operate.doctor.ray_worker"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        result = subprocess.run(
-            [sys.executable, "-m", "rlvr.operate.doctor.ray_worker"], capture_output=True, text=True, timeout=TIMEOUT_S
-        )
+        printed, errors = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
+        _end(process)
         return [], f"Ray did not run a task within {TIMEOUT_S} s"
-    said = [line for line in result.stdout.splitlines() if line.startswith(MARK)]
+    said = [line for line in printed.splitlines() if line.startswith(MARK)]
     if said:
         return json.loads(said[-1].removeprefix(MARK)), ""
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
-    return [], lines[-1].strip() if lines else f"exit code {result.returncode}"
+    lines = [line for line in errors.splitlines() if line.strip()]
+    return [], lines[-1].strip() if lines else f"exit code {process.returncode}"
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Asked to, it stops the Ray that it started; killed, it would leave processes of it behind."""
+    process.terminate()
+    try:
+        process.communicate(timeout=GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def check(records: Sequence[dict[str, Any]], error: str) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Every check's lines from made-up findings; the real machine is checked in tests/integration."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from rlvr.cluster import nvidia_smi
+from rlvr.cluster.cpus import WORKER_NICENESS
 from rlvr.operate.doctor import __main__ as doctor
 from rlvr.operate.doctor import compilers, exit_code, gpus, green, host, ray_worker, red, run, software, yellow
 from rlvr.operate.doctor.host import GIB
@@ -235,6 +237,26 @@ def record(**changes) -> dict:
 )
 def test_ray_workers(records, error, found):
     assert levels(ray_worker.check(records, error)) == found
+
+
+def test_a_ray_that_hangs_is_asked_to_stop(tmp_path, monkeypatch):
+    left, hanging = tmp_path / "left", tmp_path / "python"
+    hanging.write_text(f"#!/bin/sh\ntrap 'echo stopped > {left}; exit' TERM\nsleep 60 &\nwait\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(ray_worker.sys, "executable", str(hanging))
+    monkeypatch.setattr(ray_worker, "TIMEOUT_S", 2)
+    assert ray_worker.probe() == ([], "Ray did not run a task within 2 s")
+    assert left.read_text() == "stopped\n"
+
+
+@pytest.mark.parametrize(("address", "niceness"), [(None, "0"), ("10.0.0.1:6379", None)])
+def test_the_worker_has_the_priority_of_what_asks(monkeypatch, address, niceness):
+    for name, value in {"RAY_ADDRESS": address, WORKER_NICENESS: None}.items():
+        monkeypatch.setenv(name, value or "")  # so that it is as it was afterwards
+        if value is None:
+            monkeypatch.delenv(name)
+    assert bool(ray_worker.of_its_own()) is (address is None)
+    assert os.environ.get(WORKER_NICENESS) == niceness
 
 
 def test_a_model_that_cannot_be_read(tmp_path):
