@@ -89,7 +89,7 @@ def test_a_lost_node_a_resume_and_a_hanging_reward(two_nodes, tiny, tmp_path):
         f"actor_rollout_ref.model.path={tiny}/model",
         f"trainer.default_local_dir={folder}",
         f"reward.custom_reward_function.path={tmp_path}/reward.py",
-        "trainer.total_training_steps=1000",
+        "trainer.total_training_steps=900",
         "trainer.save_freq=1",
         "trainer.max_actor_ckpt_to_keep=2",
         "trainer.test_freq=-1",
