@@ -86,7 +86,7 @@ def inspect(config: DictConfig) -> Report:
     if report.problems:  # everything below calculates with them
         return report
     critic, reference = needs(config)
-    report.problems += preflight.check(config, gpu=False)
+    report.problems += preflight.check(config, here=False)
     model = config.actor_rollout_ref.model.path
     fields, shape = None, None
     try:

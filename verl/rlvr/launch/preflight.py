@@ -50,8 +50,8 @@ class Preflight(Callback):
             sys.exit(EXIT_CODE)
 
 
-def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
-    """All problems of a configuration, one line each; empty when it may run. ``gpu``: also whether this machine has one."""
+def check(config: DictConfig, *, here: bool = True) -> list[str]:
+    """All problems of a configuration, one line each; empty when it may run. ``here``: also whether this machine can run it."""
     problems = list(numbers.check(config))
     if problems:  # the other checks calculate with them
         return problems
@@ -69,7 +69,7 @@ def check(config: DictConfig, *, gpu: bool = True) -> list[str]:
         check_watch,
         check_checkpoints,
     )
-    for part in (*parts, check_gpu) if gpu else parts:
+    for part in (*parts, check_gpu, check_output) if here else parts:
         try:
             problems.extend(part(config))
         except (ConfigError, OmegaConfBaseException) as error:
@@ -108,6 +108,18 @@ def check_gpu(config: DictConfig) -> Iterator[str]:
     on_cluster = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address")
     if config.trainer.device == "cuda" and not on_cluster and not torch.cuda.is_available():
         yield "trainer.device=cuda but torch sees no GPU on this machine: choose machine=cpu"
+
+
+def check_output(config: DictConfig) -> Iterator[str]:
+    """Whether the run can write where it is to; it does so only after Ray and the engine have started."""
+    folder = Path(config.trainer.default_local_dir).absolute()
+    there = next(
+        path for path in (folder, *folder.parents) if os.path.exists(path)
+    )  # Path.exists raises without permission
+    if not there.is_dir():
+        yield f"trainer.default_local_dir={config.trainer.default_local_dir}: {there} is a file"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield f"trainer.default_local_dir={config.trainer.default_local_dir}: {there} cannot be written to"
 
 
 def check_model(config: DictConfig) -> Iterator[str]:

@@ -28,7 +28,7 @@ def check(config: DictConfig, here: bool = True) -> Iterator[Finding]:
         config: the composed configuration.
         here: whether the run will be on this machine; else its GPUs and its memory are not looked at.
     """
-    problems = preflight.check(config, gpu=here)
+    problems = preflight.check(config, here=here)
     yield from (red("run", problem, "correct the setting that the line names") for problem in problems)
     if not problems:
         files = [file for key in data_files.KEYS for file in data_files.files(config.data[key])]

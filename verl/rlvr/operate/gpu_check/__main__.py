@@ -43,8 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"--steps {','.join(unknown)}: choose from {','.join(step.name for step in STEPS)}", file=sys.stderr)
         return 2
     machine, count = describe(args.device), args.gpus or (len(listed()) if args.device == "cuda" else 1)
-    if args.device == "cuda" and count > len(listed()):
-        print(f"--gpus {count}, but nvidia-smi lists {len(listed())}: --device cpu does without", file=sys.stderr)
+    if args.device == "cuda" and not 1 <= count <= len(listed()):
+        wanted = f"--gpus {count}, but " if args.gpus else ""
+        print(f"{wanted}nvidia-smi lists {len(listed())} GPUs here: --device cpu does without one", file=sys.stderr)
+        return 2
+    possible = [step for step in STEPS if step.name in chosen and (count >= step.gpus or args.device == "cpu")]
+    if not possible:
+        print(f"--steps {args.steps}: needs more GPUs than {count}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a step does not outlive this command
     console = Console(soft_wrap=True, highlight=False)
@@ -53,12 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     context = Context(args.device, count, folder.resolve())
     console.print(f"{machine['gpu'] or 'CPU'}, {count} of them; records in {folder}")
     results = []
+    for step in possible:
+        results.append(result := run_step(step, context, args.limit))
+        show(console, result)
+        if args.json:  # after every step: what is known stays, whatever comes
+            write(args.json, {"machine": machine, "gpus": count, "device": args.device, "steps": results})
     for step in STEPS:
-        if step.name in chosen and (count >= step.gpus or args.device == "cpu"):
-            results.append(result := run_step(step, context, args.limit))
-            show(console, result)
-            if args.json:  # after every step: what is known stays, whatever comes
-                write(args.json, {"machine": machine, "gpus": count, "device": args.device, "steps": results})
+        if step.name in chosen and step not in possible:
+            console.print(f"{step.name} was left out: it needs {step.gpus} GPUs")
     failed = [one["name"] for one in results if not one["passed"]]
     console.print(f"{len(results) - len(failed)} steps passed" + (f", not {', '.join(failed)}" if failed else ""))
     return int(bool(failed))

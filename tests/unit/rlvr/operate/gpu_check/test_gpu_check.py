@@ -56,7 +56,11 @@ def test_what_a_step_raises_is_a_check_that_failed(tmp_path, capsys, monkeypatch
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--device=cpu", "--steps=nothing"], "--steps nothing: choose from environment"), (["--gpus=3"], "--gpus 3")],
+    [
+        (["--device=cpu", "--steps=nothing"], "--steps nothing: choose from environment"),
+        (["--gpus=3"], "--gpus 3"),
+        ([], "nvidia-smi lists 0 GPUs here: --device cpu"),
+    ],
 )
 def test_bad_words_are_one_line(words, said, capsys, monkeypatch):
     monkeypatch.setattr(command, "listed", tuple)
