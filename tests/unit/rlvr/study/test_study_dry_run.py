@@ -23,7 +23,7 @@ def repository(tmp_path_factory):
     for name in ("configs", "scripts", "studies", *(path.name for path in ROOT.glob("run_*.sh"))):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
-    for name, rows in (("math/train", 1100), ("math/test", 40), ("aime2025/test", 30), ("amc23/test", 40)):
+    for name, rows in (("math/train", 4200), ("math/test", 40), ("aime2025/test", 30), ("amc23/test", 40)):
         file = folder / "data" / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame([MATH_ROW] * rows).to_parquet(file)
