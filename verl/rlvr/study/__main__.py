@@ -27,7 +27,18 @@ from rlvr.records import DataError
 from rlvr.study import cluster, dry_run, local, results, sizes, tuning
 from rlvr.study.commands import RunFailed, check, progress_bar
 from rlvr.study.load import load
-from rlvr.study.runs import BASE, Asked, Planned, Run, asked_of, check_settings, plan, provenance, tuning_of
+from rlvr.study.runs import (
+    BASE,
+    Asked,
+    Planned,
+    Run,
+    asked_of,
+    check_settings,
+    plan,
+    provenance,
+    too_few_questions,
+    tuning_of,
+)
 from rlvr.study.spec import Spec, SpecError
 
 EXIT_CODE = 2
@@ -115,6 +126,9 @@ def _run(command: Command, only_tune: bool) -> None:
     found = command.spec
     _prepare(found)
     tried = command.candidates()
+    problems = [*too_few_questions(asked_of(found)), *(too_few_questions(tuning_of(found)) if tried else [])]
+    if problems:
+        raise SpecError("\n".join(problems))
     if tried:
         _tune(command, tried)
     elif only_tune:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 from passk.models import ModelError, describe, resolve
 from passk.storage import write_atomically
 from rlvr import machine
+from rlvr.data.questions import read_questions
+from rlvr.records import DataError
 from rlvr.study.commands import RunFailed, samples_file, training_command, weights_of
 from rlvr.study.spec import Arm, Settings, Spec
 
@@ -214,6 +216,23 @@ class Asked:
     def done(self, name: str, step: int) -> Path:
         """A file that is there when the evaluation is complete, and says what it was made of."""
         return self.folder / name / f"step_{step}" / "evaluation.json"
+
+
+def too_few_questions(asked: Asked) -> Iterator[str]:
+    """One line if the first data set, the one of the claims, has not as many questions as the page would say.
+
+    Looks at a local file that is there; of a hub data set, or one that is still to be made, nothing is said.
+    """
+    path = next(iter(asked.datasets.values()))
+    if asked.questions is None or not Path(path).is_file():
+        return
+    try:
+        there = len(read_questions(path))
+    except DataError as error:
+        yield str(error)
+        return
+    if there < asked.questions:
+        yield f"{path} holds {there} questions, and {asked.questions} are to be asked: lower the number, or make more"
 
 
 def asked_of(spec: Spec) -> Asked:

@@ -6,13 +6,16 @@ Every field is documented at its class. A file with a wrong type, an unknown or 
 refused with one line for each thing that is wrong. Deliberately left out: defaults for what decides a result.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from passk.presets import Sampling, sampling_of
 
 Settings = dict[str, Any]  # key=value of a launcher
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class SpecError(ValueError):
@@ -28,7 +31,7 @@ class Method(Part, frozen=True):
 
     config: Literal["psr_nsr", "grpo", "ppo"] = "psr_nsr"  # which launcher
     settings: Settings = {}
-    learning_rate: float | None = None  # None: its arm's
+    learning_rate: Positive | None = None  # None: its arm's
     learning_rate_of: str | None = None  # the method whose chosen rate it takes
 
 
@@ -38,7 +41,7 @@ class Arm(Part, frozen=True):
     methods: list[str]
     reference: str  # that the others are compared with at the same pass@1
     settings: Settings = {}
-    learning_rate: float | None = None  # for all its methods
+    learning_rate: Positive | None = None  # for all its methods
     tuned: str | None = None  # or: the list of tuning.learning_rates that theirs are chosen from
 
 
@@ -55,9 +58,9 @@ class Evaluation(Part, frozen=True):
     """What the base and every checkpoint are asked; the first data set is the one of the claims."""
 
     datasets: dict[str, str]  # name -> hub id or file
-    samples: int  # answers to each question
+    samples: Count  # answers to each question
     ks: list[int]  # of the paths; the last is the one of the pictures
-    questions: int | None = None  # the first so many of each data set; None: all
+    questions: Count | None = None  # the first so many of each data set; None: all
     checkpoints: list[int] | None = None  # of training.checkpoints, those that answer; None: all
     preset: str | None = None  # of passk.presets, or all of the next five
     prompt_template_type: str | None = None
@@ -66,7 +69,7 @@ class Evaluation(Part, frozen=True):
     top_p: float | None = None
     top_k: int | None = None
     split: str = "test"
-    num_gpus: int = 1
+    num_gpus: Count = 1
     checkpoint: str = "last"  # of the tables: last, or a key of metrics.jsonl, whose highest value is taken
 
 
@@ -74,19 +77,19 @@ class Tuning(Part, frozen=True):
     """How a learning rate is chosen: the smallest within ``within`` of the highest pass@1 after the last step, seed 1."""
 
     dataset: str
-    questions: int
-    samples: int
-    within: float  # 0.01: one point
-    learning_rates: dict[str, list[float]]
+    questions: Count
+    samples: Count
+    within: NotNegative  # 0.01: one point
+    learning_rates: dict[str, Annotated[list[Positive], msgspec.Meta(min_length=1)]]
 
 
 class Quick(Part, frozen=True):
     """``--quick``: seed 1 of every method, at one learning rate; a look, which answers no claim."""
 
-    learning_rate: float
+    learning_rate: Positive
     checkpoints: list[int]
-    questions: int
-    samples: int
+    questions: Count
+    samples: Count
 
 
 class Claim(Part, frozen=True):
@@ -106,24 +109,24 @@ class Claim(Part, frozen=True):
 class Measured(Part, frozen=True):
     """Times on a CPU, measured; of one run with the machine's cores shared by ``jobs``."""
 
-    train_start_s: float
-    step_s: float
-    evaluation_start_s: float
-    answers_per_s: float
-    jobs: int
-    checkpoint_mb: float
+    train_start_s: NotNegative
+    step_s: Positive
+    evaluation_start_s: NotNegative
+    answers_per_s: Positive
+    jobs: Count
+    checkpoint_mb: NotNegative
 
 
 class Assumed(Part, frozen=True):
     """What the GPU hours are computed from (:mod:`rlvr.study.estimate`); nothing of it is measured by this project."""
 
-    gpus: int  # of a run, and of an evaluation
-    peak_tflops: float  # of a GPU in the precision that is computed in
-    training_utilisation: float  # share of the peak
-    generation_utilisation: float
-    prompt_tokens: float
-    answer_tokens: float
-    questions: int  # of all data sets of the evaluation together
+    gpus: Count  # of a run, and of an evaluation
+    peak_tflops: Positive  # of a GPU in the precision that is computed in
+    training_utilisation: Positive  # share of the peak
+    generation_utilisation: Positive
+    prompt_tokens: Positive
+    answer_tokens: Positive
+    questions: Count  # of all data sets of the evaluation together
 
 
 class Spec(Part, frozen=True):

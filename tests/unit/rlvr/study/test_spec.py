@@ -47,6 +47,12 @@ def test_the_tiny_study_is_that_of_the_protocol():
         ("seeds: 2", "seeds: 2\nseeds: 3", "not YAML: while constructing"),
         ("seeds: 2", "seeds: 0", "seeds=0: give 1 or more"),
         ("seeds: 2", "seeds: [", "not YAML"),
+        ("questions: 12, samples: 8", "questions: 0, samples: 8", "Expected `int` >= 1 - at `$.evaluation.questions`"),
+        ("questions: 12, samples: 4", "questions: 12, samples: 0", "Expected `int` >= 1 - at `$.tuning.samples`"),
+        ("rates: [6e-5, 1e-4]", "rates: [-6e-5]", "Expected `float` > 0.0 - at `$.tuning.learning_rates[...][0]`"),
+        ("rates: [6e-5, 1e-4]", "rates: []", "Expected `array` of length >= 1 - at `$.tuning.learning_rates[...]`"),
+        ("learning_rate: 6e-5}", "learning_rate: .nan}", "Expected `float` > 0.0 - at `$.arms[...].learning_rate`"),
+        ("answers_per_s: 100", "answers_per_s: 0", "Expected `float` > 0.0 - at `$.measured.answers_per_s`"),
         ("device: cpu", "device: tpu", "Invalid enum value 'tpu' - at `$.device`"),
         (
             "checkpoints: [2, 4], s",

@@ -128,7 +128,7 @@ def test_the_tiny_study_says_minutes_and_what_is_chosen_first(study, repository)
     model.mkdir(parents=True, exist_ok=True)
     (model / "config.json").write_text(json.dumps(KNOWN["Qwen/Qwen3-4B"]))
     for split in ("train", "tune", "test"):
-        pd.DataFrame([MATH_ROW] * 130).to_parquet(model.parent / f"{split}.parquet")
+        pd.DataFrame([MATH_ROW] * 300).to_parquet(model.parent / f"{split}.parquet")
     copy = repository / "untuned.yaml"
     copy.write_text((ROOT / "studies" / "tiny.yaml").read_text())
     code, output, problems = study(
@@ -139,3 +139,8 @@ def test_the_tiny_study_says_minutes_and_what_is_chosen_first(study, repository)
     assert re.search(r"time: about \d+ minutes with 2 runs at a time \(choosing learning rates \d+, training", output)
     assert output.count("then the tuning questions") == 6
     assert os.environ["VERL_PLATFORM"] == "cpu"
+
+    words = [str(copy), "--arms", "lr_6e-5", "--methods", "nsr", "--questions", "301"]
+    code, _, problems = study(*words, "--dry-run")
+    said = "data/tiny/test.parquet holds 300 questions, and 301 are to be asked: lower the number, or make more"
+    assert (code, problems) == (2, [f"config error: {said}"])
