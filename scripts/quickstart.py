@@ -45,11 +45,11 @@ VALIDATION = ("trainer.val_before_train=true", "trainer.test_freq=8")
 # Seconds of each part on two free cores where SAMPLE_JOB takes SAMPLE_SECONDS (an AMD EPYC; the second with torch held to AVX2):
 # what `make quickstart` says at its end. Other machines in proportion.
 PARTS = {
-    "AVX-512": {"model": 70.0, "training": 112.0, "evaluation": 26.0},
-    "AVX2": {"model": 74.0, "training": 116.0, "evaluation": 31.0},
+    "AVX-512": {"model": 66.0, "training": 98.0, "evaluation": 26.0},
+    "AVX2": {"model": 69.0, "training": 101.0, "evaluation": 26.0},
 }
 SAMPLE_JOB = 10**6  # squares to add in Python: much of a short run is Python
-SAMPLE_SECONDS = 0.040
+SAMPLE_SECONDS = 0.047
 CORES_USED = 1.3  # by the parts, on average
 GIB = 2**30
 

@@ -115,6 +115,7 @@ class Storm:
         whole = min(self._undisturbed(number) for number in range(3))
         while self.kills < kills and time.monotonic() < began + seconds:
             self._round(kills, whole)
+            print(f"{self.kills} of {kills} kills, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         self._say(whole, time.monotonic() - began)
 
     def _undisturbed(self, number: int) -> float:
