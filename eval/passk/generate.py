@@ -100,7 +100,7 @@ def evaluate(
             raise ValueError(f"--prompt_template_type {prompt_template_type}: choose one of {', '.join(TEMPLATES)}")
         named = _named_models(model_name)
         for model in named.values():
-            models.is_hub_id(model)  # a folder that is not there is said before anything is fetched
+            models.check_name(model)  # before anything is fetched
         check_verifiers(verifiers)
         # unknown data sources and golds that are none are refused before the engine starts
         loaded = {

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rlvr.hub import may_be_hub_id
+
 READ_AT_EACH_END = 1 << 16  # bytes of a weight file that its fingerprint looks at
 
 
@@ -27,9 +29,10 @@ def resolve(model_name: str) -> str:
     Raises:
         ModelError: if there is no such model, or the merged one is broken.
     """
+    check_name(model_name)
     path = Path(model_name)
-    if is_hub_id(model_name):
-        return model_name  # vLLM fetches it
+    if not path.exists():
+        return model_name  # a hub id; vLLM fetches it
     if _weights(path) and (path / "config.json").is_file():
         return str(path)
     actor = path if (path / "fsdp_config.json").is_file() else path / "actor"
@@ -44,18 +47,14 @@ def resolve(model_name: str) -> str:
     return str(_merge(actor))
 
 
-def is_hub_id(model_name: str) -> bool:
-    """Whether it is on no disk here, but may be on the hub.
+def check_name(model_name: str) -> None:
+    """Without reading or fetching anything.
 
     Raises:
-        ModelError: if it can be neither.
+        ModelError: if it is on no disk here and can be no hub id either.
     """
-    path = Path(model_name)
-    if path.exists():
-        return False
-    if model_name.count("/") == 1 and not model_name.startswith((".", "/")) and not path.parent.exists():
-        return True
-    raise ModelError(f"--model_name {model_name}: no such folder")
+    if not Path(model_name).exists() and not may_be_hub_id(model_name):
+        raise ModelError(f"--model_name {model_name}: no such folder")
 
 
 def describe(folder: str) -> dict[str, Any]:

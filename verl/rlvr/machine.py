@@ -23,6 +23,14 @@ def cores(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
     return max(1, math.floor(count))
 
 
+def existing(folder: Path) -> Path:
+    """``folder``, or the nearest of the folders above it that is there."""
+    folder = folder.absolute()
+    return next(
+        one for one in (folder, *folder.parents) if os.path.exists(one)
+    )  # Path.exists raises without permission
+
+
 def total_memory(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
     """Bytes of main memory, or of the smallest limit where that is less."""
     return min([psutil.virtual_memory().total, *(limit for limit, _ in _memory_limits(cgroup, own))])

@@ -26,6 +26,15 @@ def for_ray(gpus: int, allowed_cpus: int) -> int:
     return max(needed, min(allowed_cpus, 2 * needed))
 
 
+def keep_priority() -> None:
+    """Have the workers of a Ray that this process starts run at its own priority, unless the environment says another.
+
+    Ray lowers it: beside a program that is busy on a core a worker waits for minutes to start, and the threads of an update, which
+    wait for each other, get as little of it as the one that shares that core.
+    """
+    os.environ.setdefault(WORKER_NICENESS, "0")
+
+
 def threads(*, _root_: Any) -> str:
     """The OmegaConf resolver of ``${threads:}``: OMP_NUM_THREADS of a process, the cores shared among the GPUs of this machine.
 

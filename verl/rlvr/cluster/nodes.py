@@ -25,7 +25,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
 from rlvr import machine
-from rlvr.cluster.cpus import WORKER_NICENESS, for_ray
+from rlvr.cluster.cpus import for_ray, keep_priority
 
 EXIT_CODE = 2
 PORT = 6379
@@ -267,8 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gpus = args.num_gpus if args.num_gpus is not None else count_gpus()
         command = start_command(args.command, args.address, args.port, args.num_cpus, gpus, rest)
         require_token(args.command)
-        # Ray would lower the priority of its workers: beside a program that is busy on a core they wait for minutes to start.
-        os.environ.setdefault(WORKER_NICENESS, "0")
+        keep_priority()
         print(" ".join(command), flush=True)
         os.execv(command[0], command)
     if rest:

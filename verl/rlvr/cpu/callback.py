@@ -6,7 +6,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from rlvr.cluster.cpus import WORKER_NICENESS
+from rlvr.cluster.cpus import keep_priority
 from rlvr.cpu import forkserver
 
 PY_EXECUTABLE = "ray_kwargs.ray_init.runtime_env.py_executable"
@@ -15,8 +15,7 @@ PY_EXECUTABLE = "ray_kwargs.ray_init.runtime_env.py_executable"
 class ForkServer(Callback):
     """Ray's workers are forked from one process that has imported everything; see :mod:`rlvr.cpu.forkserver`.
 
-    They run at the driver's own priority, where Ray would lower it: beside any other program that is busy on a core, an update,
-    whose threads wait for each other, would get as little of it as the one that shares that core.
+    They run at the driver's own priority.
 
     Not for a Ray that runs already: its workers may be on other machines.
     """
@@ -28,4 +27,4 @@ class ForkServer(Callback):
         # "local" is what rlvr.cluster sets where a run starts Ray for itself
         if self.command is not None and config.ray_kwargs.ray_init.get("address") in (None, "local"):
             OmegaConf.update(config, PY_EXECUTABLE, self.command, force_add=True)
-            os.environ.setdefault(WORKER_NICENESS, "0")
+            keep_priority()

@@ -1,12 +1,12 @@
 """The ``algorithm`` section before a run: method, its settings, which samples it learns from, loss. One line a problem."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from rlvr.incorrect import KINDS
+from rlvr.launch.numbers import is_count, is_not_negative
 from rlvr.methods import METHODS, SettingError
 from rlvr.methods.config import WEIGHT
 from rlvr.methods.losses.simko import SimKO
@@ -59,7 +59,7 @@ def check_asynchronous(config: DictConfig) -> Iterator[str]:
     if config.algorithm.filter_groups.enable:
         yield f"algorithm.filter_groups.enable=true asks within a step, which trainer.v1.trainer_mode={ASYNC} does not wait for"
     batches = plain(config.trainer.v1[ASYNC].num_warmup_batches)
-    if not is_weight(batches):
+    if not is_not_negative(batches):
         yield f"trainer.v1.{ASYNC}.num_warmup_batches={batches} must be a number that is not negative"
 
 
@@ -107,7 +107,7 @@ def check_samples(config: DictConfig) -> Iterator[str]:
             yield "algorithm.learn_from_incorrect=[]: algorithm.advantage=negative learns from nothing else"
     learning_weight = algorithm.positive_learning_weight
     if learning_weight is not None:
-        if not is_weight(learning_weight):
+        if not is_not_negative(learning_weight):
             yield f"algorithm.positive_learning_weight={learning_weight} must be a number that is not negative"
         if algorithm.adv_estimator == ESTIMATOR:
             yield (
@@ -124,7 +124,7 @@ def check_dynamic_sampling(config: DictConfig) -> Iterator[str]:
     if groups.metric != "reward":
         yield f"algorithm.filter_groups.metric={groups.metric}: questions are left out by their rewards; set it to reward"
     bound = groups.max_num_gen_batches
-    if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+    if not is_count(bound):
         yield (
             f"algorithm.filter_groups.max_num_gen_batches={bound} must be 1 or more: how many times the batch a step may ask "
             "before it goes on with what it has"
@@ -162,11 +162,6 @@ def check_loss(config: DictConfig) -> Iterator[str]:
 def one_of(key: str, value: Any, allowed: Any) -> Iterator[str]:
     if value not in allowed:
         yield f"{key}={value} is unknown: choose one of {', '.join(allowed)}"
-
-
-def is_weight(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return number and value >= 0
 
 
 def plain(value: Any) -> Any:

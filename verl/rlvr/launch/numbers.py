@@ -23,11 +23,19 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def is_positive(value: Any) -> bool:
+    return is_number(value) and value > 0
+
+
+def is_not_negative(value: Any) -> bool:
+    return is_number(value) and value >= 0
+
+
 Rule = tuple[str, Callable[[Any], bool]]  # what a value must be, in words and as a test
 COUNT: Rule = ("a whole number, 1 or more", is_count)
 COUNT_OR_NULL: Rule = ("a whole number, 1 or more, or null", lambda value: value is None or is_count(value))
-POSITIVE: Rule = ("a number above 0", lambda value: is_number(value) and value > 0)
-NOT_NEGATIVE: Rule = ("a number that is not negative", lambda value: is_number(value) and value >= 0)
+GRADIENT_NORM: Rule = ("above 0: it is the largest norm of a gradient", is_positive)
+NOT_NEGATIVE: Rule = ("a number that is not negative", is_not_negative)
 PROBABILITY: Rule = ("a number above 0, at most 1", lambda value: is_number(value) and 0 < value <= 1)
 DISCOUNT: Rule = ("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
 NUMBER: Rule = ("a finite number", is_number)
@@ -41,7 +49,7 @@ RULES: dict[str, Rule] = {
     "data.max_prompt_length": COUNT,
     "data.max_response_length": COUNT,
     f"{ROLLOUT}.n": COUNT,
-    f"{ROLLOUT}.temperature": ("above 0: samples of a question that are all the same teach nothing", POSITIVE[1]),
+    f"{ROLLOUT}.temperature": ("above 0: samples of a question that are all the same teach nothing", is_positive),
     f"{ROLLOUT}.top_p": PROBABILITY,
     f"{ROLLOUT}.val_kwargs.n": COUNT,
     f"{ROLLOUT}.val_kwargs.temperature": NOT_NEGATIVE,
@@ -56,12 +64,12 @@ RULES: dict[str, Rule] = {
     f"{ACTOR}.entropy_coeff": NUMBER,
     f"{ACTOR}.kl_loss_coef": NOT_NEGATIVE,
     f"{ACTOR}.optim.lr": NOT_NEGATIVE,
-    f"{ACTOR}.optim.clip_grad": ("above 0: it is the largest norm of a gradient", POSITIVE[1]),
+    f"{ACTOR}.optim.clip_grad": GRADIENT_NORM,
     "algorithm.gamma": DISCOUNT,
     "algorithm.lam": DISCOUNT,
     "algorithm.kl_ctrl.kl_coef": NOT_NEGATIVE,
     "critic.optim.lr": NOT_NEGATIVE,
-    "critic.optim.clip_grad": ("above 0: it is the largest norm of a gradient", POSITIVE[1]),
+    "critic.optim.clip_grad": GRADIENT_NORM,
 }
 # Keys of verl's configuration that its FSDP workers do not read -> the key that they read.
 UNREAD = {f"{ACTOR}.grad_clip": f"{ACTOR}.optim.clip_grad", "critic.grad_clip": "critic.optim.clip_grad"}

@@ -20,6 +20,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rlvr import machine
+from rlvr.hub import may_be_hub_id
 from rlvr.incorrect import KINDS, RIGHT
 from rlvr.launch import algorithm, bucket, data_files, numbers, rules, shapes
 from rlvr.prompts import TEMPLATES
@@ -112,10 +114,7 @@ def check_gpu(config: DictConfig) -> Iterator[str]:
 
 def check_output(config: DictConfig) -> Iterator[str]:
     """Whether the run can write where it is to; it does so only after Ray and the engine have started."""
-    folder = Path(config.trainer.default_local_dir).absolute()
-    there = next(
-        path for path in (folder, *folder.parents) if os.path.exists(path)
-    )  # Path.exists raises without permission
+    there = machine.existing(Path(config.trainer.default_local_dir))
     if not there.is_dir():
         yield f"trainer.default_local_dir={config.trainer.default_local_dir}: {there} is a file"
     elif not os.access(there, os.W_OK | os.X_OK):
@@ -128,8 +127,7 @@ def check_model(config: DictConfig) -> Iterator[str]:
         if not (Path(path) / "config.json").is_file():
             yield f"actor_rollout_ref.model.path={path} has no config.json: it is not a Hugging Face model folder"
         return
-    is_hub_id = path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).parent.is_dir()
-    if not is_hub_id:
+    if not may_be_hub_id(path):
         hint = f"; make it with `{MADE_WITH[path]}`" if path in MADE_WITH else ""
         yield f"actor_rollout_ref.model.path={path} does not exist{hint}"
 

@@ -304,7 +304,7 @@ def write_failure(error: BaseException) -> str | None:
 
 def unwritten_report(error: str, phase: str, folder: Path) -> list[str]:
     """What was not written, how full the disk is, and what to do."""
-    where = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    where = machine.existing(folder)
     free = shutil.disk_usage(where).free / 2**30
     return [
         f"a file could not be written during {phase}: {error}",

@@ -126,7 +126,7 @@ def _run(command: Command, only_tune: bool) -> None:
     found = command.spec
     _prepare(found)
     tried = command.candidates()
-    problems = [*too_few_questions(asked_of(found)), *(too_few_questions(tuning_of(found)) if tried else [])]
+    problems = list(too_few_questions(found, tuning=bool(tried)))
     if problems:
         raise SpecError("\n".join(problems))
     if tried:

@@ -16,7 +16,7 @@ from typing import Any
 
 from rlvr.data.questions import is_file_name
 from rlvr.study import estimate
-from rlvr.study.runs import Asked, Planned, Run, rate_text, too_few_questions, tuning_of
+from rlvr.study.runs import Asked, Planned, Run, rate_text, too_few_questions
 from rlvr.study.spec import Spec
 
 GIGA = 1e9
@@ -56,9 +56,7 @@ def inspect(spec: Spec, planned: Planned, tuning: Sequence[Run], asked: Asked) -
         for name, path in asked.datasets.items()
         if is_file_name(path) and not os.path.isfile(path)
     ]
-    report.problems += too_few_questions(asked)
-    if tuning:
-        report.problems += too_few_questions(tuning_of(spec))
+    report.problems += too_few_questions(spec, tuning=bool(tuning))
     report.lines.append(f"{spec.title}: {len(planned.runs)} runs of {len(kinds)} kinds, seed by seed")
     for arm, methods in planned.arms.items():
         rates = ", ".join(f"{method} {rate_text(runs[0].learning_rate)}" for method, runs in methods.items())

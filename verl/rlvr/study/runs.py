@@ -218,23 +218,6 @@ class Asked:
         return self.folder / name / f"step_{step}" / "evaluation.json"
 
 
-def too_few_questions(asked: Asked) -> Iterator[str]:
-    """One line if the first data set, the one of the claims, has not as many questions as the page would say.
-
-    Looks at a local file that is there; of a hub data set, or one that is still to be made, nothing is said.
-    """
-    path = next(iter(asked.datasets.values()))
-    if asked.questions is None or not Path(path).is_file():
-        return
-    try:
-        there = len(read_questions(path))
-    except DataError as error:
-        yield str(error)
-        return
-    if there < asked.questions:
-        yield f"{path} holds {there} questions, and {asked.questions} are to be asked: lower the number, or make more"
-
-
 def asked_of(spec: Spec) -> Asked:
     """The evaluation of the study."""
     asked = spec.evaluation
@@ -255,3 +238,21 @@ def tuning_of(spec: Spec) -> Asked:
     folder = Path(spec.output) / f"tuning-{tuning.questions}x{tuning.samples}"
     steps = (spec.training.steps,)
     return Asked(folder, {"tuning": tuning.dataset}, tuning.questions, tuning.samples, spec.evaluation.split, steps)
+
+
+def too_few_questions(spec: Spec, tuning: bool) -> Iterator[str]:
+    """One line if the data set of the claims, or with ``tuning`` that one's, has not as many questions as the page would say.
+
+    Looks at a local file that is there; of a hub data set, or one that is still to be made, nothing is said.
+    """
+    for asked in [asked_of(spec), *([tuning_of(spec)] if tuning else [])]:
+        path = next(iter(asked.datasets.values()))
+        if asked.questions is None or not Path(path).is_file():
+            continue
+        try:
+            there = len(read_questions(path))
+        except DataError as error:
+            yield str(error)
+            continue
+        if there < asked.questions:
+            yield f"{path} holds {there} questions, and {asked.questions} are to be asked: lower the number, or make more"

@@ -114,6 +114,5 @@ def check(on_gpu: bool, run_folder: Path) -> Iterator[Finding]:
         ("disk", run_folder),
         ("temporary disk", Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()))),
     ):
-        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-        usage = shutil.disk_usage(existing)
+        usage = shutil.disk_usage(machine.existing(folder))
         yield from check_disk(name, folder, usage.free, usage.total)

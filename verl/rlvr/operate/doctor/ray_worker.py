@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rlvr.cluster.cpus import WORKER_NICENESS
+from rlvr.cluster.cpus import keep_priority
 from rlvr.operate.doctor import Finding, green, red
 
 TIMEOUT_S = 300
@@ -61,13 +61,10 @@ def examine_all() -> list[dict[str, Any]]:
 
 
 def of_its_own() -> dict[str, Any]:
-    """How Ray is started on this machine; nothing where there is a cluster to join.
-
-    Ray lowers the priority of its workers: beside programs that keep the cores busy, one would take minutes to import verl.
-    """
+    """How Ray is started on this machine; nothing where there is a cluster to join."""
     if os.environ.get("RAY_ADDRESS"):
         return {}
-    os.environ.setdefault(WORKER_NICENESS, "0")
+    keep_priority()
     return {"address": "local", "num_cpus": 1, "include_dashboard": False}
 
 

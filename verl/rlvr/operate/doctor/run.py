@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from rlvr import machine
+from rlvr.hub import may_be_hub_id
 from rlvr.launch import data_files, dry_run, preflight
 from rlvr.launch.memory import GIB
 from rlvr.operate.doctor import Finding, green, red, yellow
@@ -26,7 +27,7 @@ def check(config: DictConfig, here: bool = True) -> Iterator[Finding]:
 
     Args:
         config: the composed configuration.
-        here: whether the run will be on this machine; else its GPUs and its memory are not looked at.
+        here: whether the run will be on this machine; else its GPUs, its memory and its folder are not looked at.
     """
     problems = preflight.check(config, here=here)
     yield from (red("run", problem, "correct the setting that the line names") for problem in problems)
@@ -58,7 +59,7 @@ def check_model(path: str) -> Iterator[Finding]:
     from transformers import AutoConfig, AutoTokenizer
 
     if not Path(path).is_dir():
-        is_hub_id = path.count("/") == 1 and not path.startswith(("/", ".", "~"))
+        is_hub_id = may_be_hub_id(path)
         if is_hub_id and isinstance(try_to_load_from_cache(path, "config.json"), str):
             yield green("model", f"{path}, in the hub's cache")
         elif is_hub_id:
