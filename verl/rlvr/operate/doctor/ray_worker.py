@@ -85,13 +85,16 @@ def probe() -> tuple[list[dict[str, Any]], str]:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """Asked to, it stops the Ray that it started; killed, it would leave processes of it behind."""
+    """Asked to, it stops the Ray that it started; killed, it would leave processes of it behind.
+
+    Its output is not waited for: whatever it has started may hold it open.
+    """
     process.terminate()
     try:
-        process.communicate(timeout=GRACE_S)
+        process.wait(GRACE_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def check(records: Sequence[dict[str, Any]], error: str) -> Iterator[Finding]:
