@@ -52,13 +52,16 @@ class Seen:
 
     Attributes:
         unstored: fields that :func:`store_advantages` puts into TransferQueue with its own; nobody reads them before.
+
+    Args:
+        every_token_counts: whether the mask of a response is known by its length.
     """
 
     AGAIN = ("response_mask",)
 
-    def __init__(self, keys: Sequence[str]):
-        self.keys = list(keys)
-        self.fields: dict[str, torch.Tensor] = {}
+    def __init__(self, batch: KVBatchMeta, every_token_counts: bool):
+        self.keys = list(batch.keys)
+        self.fields: dict[str, torch.Tensor] = {"response_mask": full_mask(batch.tags)} if every_token_counts else {}
         self.unstored: dict[str, torch.Tensor] = {}
 
     def get(self, batch: KVBatchMeta, names: Sequence[str]) -> dict[str, Any]:
@@ -76,6 +79,14 @@ class Seen:
             found |= {name: data.pop(name) for name in missing}
             self.fields |= {name: found[name] for name in self.AGAIN if name in missing}
         return found
+
+
+def full_mask(tags: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+    """Jagged (samples, response) int64: 1 on every token of a response, 0 on those of rows that fill up the last mini-batch."""
+    lengths = torch.tensor([tag["response_len"] for tag in tags])
+    counts = torch.tensor([0 if tag.get("is_padding", False) else 1 for tag in tags])
+    offsets = torch.cat([torch.zeros(1, dtype=lengths.dtype), lengths.cumsum(0)])
+    return torch.nested.nested_tensor_from_jagged(counts.repeat_interleave(lengths), offsets)
 
 
 # ---- log-probs

@@ -33,6 +33,7 @@ from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token
 from rlvr.heap import freeze_heap
 from rlvr.training.answers import Answer
 from rlvr.training.rollout_mode import ASYNC, needs_upstream
+from rlvr.training.samples import VERDICT, verdict
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
@@ -207,6 +208,7 @@ class BatchedRolloutWorker(AgentLoopWorker):
                     "global_steps": prompts[row]["global_steps"],
                     "min_global_steps": answer.first_version,
                     "max_global_steps": answer.last_version,
+                    VERDICT: verdict(score, extra),
                 }
             )
         return fields, tags

@@ -10,6 +10,12 @@ MANAGER = "rlvr.training.rollout.BatchedRolloutManager"  # actor_rollout_ref.rol
 ASYNC = "decomposed_async"  # the trainer mode in which rollouts are stopped for a weight sync, and go on after it
 
 
+def is_batched(config: DictConfig) -> bool:
+    """Whether rollouts are made by our workers, of whose answers every token counts."""
+    manager = config.actor_rollout_ref.rollout.agent.agent_loop_manager_class
+    return manager == MANAGER and needs_upstream(config) is None
+
+
 def needs_upstream(config: DictConfig) -> str | None:
     """Why this configuration needs an agent loop a sample; None if batches will do."""
     from verl.trainer.distillation import is_distillation_enabled

@@ -13,7 +13,7 @@ import torch
 import transfer_queue as tq
 
 from rlvr.sample_files import Sample, question_id
-from rlvr.training.samples import Samples, group_of
+from rlvr.training.samples import Samples, group_of, reward_said
 from rlvr.verify.gold import gold_text
 
 Decode = Callable[[torch.Tensor], str]
@@ -54,6 +54,7 @@ class Read:
     decided: Decided
     asked: Mapping[str, Asked]  # by group
     responses: Mapping[int, torch.Tensor]
+    said: Mapping[int, Mapping[str, Any]]  # what the reward function said
     means: Mapping[str, Mapping[int, float | None]] = field(
         default_factory=dict
     )  # field -> sample -> mean over its tokens
@@ -107,7 +108,7 @@ def read(decided: Decided, asked: Mapping[str, Asked]) -> Read:
     """What TransferQueue has of the samples of the groups in ``asked``."""
     keys = decided.samples.keys
     rows = [row for row, key in enumerate(keys) if group_of(key) in asked]
-    data = get(decided, rows, ["responses", "rollout_log_probs"])
+    data = get(decided, rows, ["responses", "extra_fields", "rollout_log_probs"])
     means = {"log_prob": mean(data, "rollout_log_probs", rows)}
     kept = [row for row in rows if decided.kept[row]]
     if kept:  # what the step computed, of its own samples alone
@@ -116,7 +117,9 @@ def read(decided: Decided, asked: Mapping[str, Asked]) -> Read:
         means["old_log_prob"] = mean(computed, "old_log_probs", kept)
         means["entropy"] = mean(computed, "entropy", kept)
         means["advantage"] = mean(computed, "advantages", kept)
-    return Read(decided, asked, dict(zip(rows, data["responses"].unbind(), strict=True)), means)
+    responses = dict(zip(rows, data["responses"].unbind(), strict=True))
+    said = dict(zip(rows, map(reward_said, data["extra_fields"]), strict=True))
+    return Read(decided, asked, responses, said, means)
 
 
 def get(decided: Decided, rows: Sequence[int], names: list[str]) -> Any:
@@ -148,7 +151,7 @@ def order(key: str, asked: Mapping[str, Asked]) -> tuple[str, str, int, int]:
 
 def as_sample(read: Read, row: int, decode: Decode) -> Sample:
     decided, samples = read.decided, read.decided.samples
-    said, group = samples.said[row], group_of(samples.keys[row])
+    said, group = read.said[row], group_of(samples.keys[row])
     asked, response = read.asked[group], read.responses[row]
     found = {name: values.get(row) for name, values in read.means.items()}
     log_prob, advantage = found["log_prob"], decided.advantages[row]

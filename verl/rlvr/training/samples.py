@@ -1,6 +1,9 @@
-"""What the samples of a batch are: question, reward, and of what kind the incorrect ones are; read from TransferQueue."""
+"""What the samples of a batch are: question, reward, and of what kind the incorrect ones are; read from TransferQueue.
 
-from collections.abc import Iterable, Sequence
+Our rollout workers write rewards into the tags, which come with the batch; upstream's store them as fields of every sample alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +13,9 @@ from transfer_queue import KVBatchMeta
 
 from rlvr.incorrect import incorrect_kinds
 from rlvr.methods import Batch, make_batch
+
+VERDICT = "verdict"  # the tag that holds a sample's reward and of what the reward function said these
+SAID = ("kind", "timeout", "error")
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Samples:
         tags: what TransferQueue's meta server knows, such as ``response_len``.
         rewards: 0 or 1.
         kinds: what an incorrect sample is; None of a correct one.
-        said: what the reward function said.
+        said: what the reward function said, of :data:`SAID`.
         truncated: whether the response was cut at the longest that it may be.
     """
 
@@ -66,10 +72,9 @@ def read_samples(
     Raises:
         ValueError: if a reward is neither 0 nor 1, or a reward function names an unknown kind; names the data source.
     """
-    fields = ["rm_scores", "extra_fields"]
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-    rewards = [row.sum().item() for row in data["rm_scores"].unbind()]
-    said = [getattr(row, "data", row).get("reward_extra_info", {}) for row in data["extra_fields"]]
+    in_tags = all(VERDICT in tag for tag in batch.tags)
+    said = [tag[VERDICT] for tag in batch.tags] if in_tags else fetch_verdicts(batch)
+    rewards = [one["reward"] for one in said]
     for row, reward in enumerate(rewards):
         if verifiable and reward not in (0.0, 1.0):
             named = tq.kv_batch_get(
@@ -80,6 +85,24 @@ def read_samples(
     truncated = read_truncated(batch, max_response_length, stop_tokens)
     kinds = incorrect_kinds([reward == 1 for reward in rewards], [one.get("kind") for one in said], truncated)
     return Samples(list(batch.keys), list(batch.tags), rewards, kinds, said, truncated)
+
+
+def verdict(reward: float, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step needs to know of what a reward function said."""
+    return {"reward": reward} | {name: said[name] for name in SAID if name in said}
+
+
+def fetch_verdicts(batch: KVBatchMeta) -> list[dict[str, Any]]:
+    """The :func:`verdict` on each sample, from the fields that upstream's workers store."""
+    fields = ["rm_scores", "extra_fields"]
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    rewards = [row.sum().item() for row in data["rm_scores"].unbind()]
+    return [verdict(reward, reward_said(row)) for reward, row in zip(rewards, data["extra_fields"], strict=True)]
+
+
+def reward_said(extra_fields: Any) -> dict[str, Any]:
+    """Everything that the reward function said, from the field ``extra_fields`` of a sample."""
+    return getattr(extra_fields, "data", extra_fields).get("reward_extra_info", {})
 
 
 def read_truncated(batch: KVBatchMeta, max_response_length: int, stop_tokens: frozenset[int]) -> list[bool]:

@@ -25,7 +25,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ray
 from omegaconf import DictConfig, OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import register_trainer
@@ -51,11 +50,12 @@ from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.metrics_log import MetricsLog
 from rlvr.training.mini_batches import batch_multiple, mini_batches
 from rlvr.training.old_log_probs import as_own_old_policy, needs_old_log_probs, put_old_log_probs
+from rlvr.training.plugin_in_workers import prove_plugin_in_workers
 from rlvr.training.progress import Progress
 from rlvr.training.recorder import Recorder, is_due, own_decoder
 from rlvr.training.recovery import Recovery
 from rlvr.training.recovery import applies as recovers
-from rlvr.training.rollout_mode import ASYNC
+from rlvr.training.rollout_mode import ASYNC, is_batched
 from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
@@ -83,7 +83,7 @@ class DecomposedTrainer(PPOTrainerSync):
 
     def init(self) -> None:
         super().init()
-        self._prove_plugin_in_workers()
+        prove_plugin_in_workers(self.actor_rollout_wg)
         if self.processor is None:  # inputs of multi-modal models are no tensors
             for worker_group in self._worker_groups():
                 send_tensors_only(worker_group)
@@ -113,19 +113,6 @@ class DecomposedTrainer(PPOTrainerSync):
             last_step=self.total_training_steps,
         )
         return Recorder(folder, settings.samples_per_step, own_decoder(self.tokenizer), due)
-
-    def _prove_plugin_in_workers(self) -> None:
-        """verl swallows errors of plugins, and the loss is looked up in the training workers only at the first update.
-
-        Raises:
-            RuntimeError: if a worker does not know our names.
-        """
-        found = ray.get([worker.__ray_call__.remote(knows_our_loss) for worker in self.actor_rollout_wg.workers])
-        if not all(found):
-            raise RuntimeError(
-                f"{found.count(False)} of {len(found)} training workers did not load the plugin of rlvr-decomposed: "
-                "install it on every node (`make install`)"
-            )
 
     def _load_checkpoint(self) -> None:
         """As upstream's, from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`)."""
@@ -201,14 +188,15 @@ class DecomposedTrainer(PPOTrainerSync):
         return batch_multiple(self.mini_batches, dp_size)
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        self.seen = flat.Seen(batch.keys)
+        self.seen = flat.Seen(batch, every_token_counts=is_batched(self.config))
+        is_flat = flat.applies(self.config)
         if not needs_old_log_probs(self.config, self.mini_batches):
             marks = as_own_old_policy(self.seen.get(batch, ["response_mask"])["response_mask"])
-            if not flat.applies(self.config):
+            if not is_flat:
                 return put_old_log_probs(batch, marks)
             self.seen.unstored["old_log_probs"] = marks
             return batch
-        if not flat.applies(self.config):
+        if not is_flat:
             return super()._compute_old_log_prob(batch, metrics)
         rollout = self.config.actor_rollout_ref.rollout
         batch.extra_info.update(calculate_entropy=True, compute_loss=False, temperature=rollout.temperature)
@@ -338,13 +326,6 @@ class DecomposedTrainer(PPOTrainerSync):
 @register_trainer(ASYNC)
 class DecomposedAsyncTrainer(StopsRollouts, DecomposedTrainer):
     """The same where rollouts are stopped for a weight sync, and go on after it."""
-
-
-def knows_our_loss(worker: Any) -> bool:
-    """Runs inside a training worker."""
-    from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
-
-    return "decomposed" in POLICY_LOSS_REGISTRY
 
 
 class Learned(NamedTuple):

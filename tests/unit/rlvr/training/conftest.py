@@ -9,6 +9,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from rlvr.training import advantage, sample_lines, sampler, samples
 from rlvr.training.sampler import SelectingReplayBuffer
+from rlvr.training.samples import VERDICT, reward_said, verdict
 
 END, LIMIT = 9, 4
 
@@ -38,8 +39,8 @@ class Column(list):
         return self
 
 
-@pytest.fixture
-def make(monkeypatch):
+@pytest.fixture(params=["our rollout workers", "upstream's"])
+def make(monkeypatch, request):
     """``make(groups, key=value)``: a sampler to which each call of upstream's ``sample`` brings the next of ``groups``."""
 
     def make(*groups, **settings):
@@ -73,9 +74,12 @@ def make(monkeypatch):
                 question, answers = next(coming)
                 for session, answer in enumerate(answers):
                     key = f"{question}_{session}_0"
-                    queue.rows[key] = row(question, answer)
+                    queue.rows[key] = stored = row(question, answer)
                     keys.append(key)
-                    tags.append({"response_len": len(queue.rows[key]["responses"])})
+                    tag = {"response_len": len(stored["responses"])}
+                    if request.param == "our rollout workers":
+                        tag[VERDICT] = verdict(stored["rm_scores"].sum().item(), reward_said(stored["extra_fields"]))
+                    tags.append(tag)
             return KVBatchMeta(keys, tags, partition_id), {}
 
         monkeypatch.setattr(ReplayBuffer, "sample", upstream)
@@ -85,13 +89,13 @@ def make(monkeypatch):
 
 
 def row(question, answer) -> dict:
-    """1, 0 or the word of a kind; ``cut`` is as long as it may be, ``full`` too, but it ends."""
+    """A reward or the word of a kind; ``cut`` is as long as it may be, ``full`` too, but it ends."""
     said = {"timeout": float(answer == "grader_failed"), "error": 0.0}
     if answer in ("no_answer", "unreadable", "grader_failed"):
         said["kind"] = answer
     responses = {"cut": [1, 1, 1, 1], "full": [1, 1, 1, END]}.get(answer, [1, END])
     reward = torch.zeros(len(responses))
-    reward[-1] = float(answer == 1)
+    reward[-1] = 0.0 if isinstance(answer, str) else answer
     return {
         "rm_scores": reward,
         "data_source": "a source",

@@ -10,6 +10,7 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import trainer_base
 
 from rlvr.training import flat
+from rlvr.training import trainer as trainer_module
 from rlvr.training.advantage import ADVANTAGE, CORRECT
 from rlvr.training.trainer import DecomposedTrainer
 
@@ -127,13 +128,17 @@ def trainer(estimator: str) -> DecomposedTrainer:
     return one
 
 
-def step(estimator: str, queue: Queue, *, padded: bool) -> dict:
-    """Metrics of a step from the log-probs on, by upstream's way or ours; what it stores is in ``queue.fields``."""
+def step(estimator: str, queue: Queue, *, padded: bool, batched: bool = True) -> dict:
+    """Metrics of a step from the log-probs on, by upstream's way or ours; what it stores is in ``queue.fields``.
+
+    ``batched``: whether the rollouts were made by our workers.
+    """
     with pytest.MonkeyPatch.context() as monkeypatch:
         stub = SimpleNamespace(kv_batch_get=queue.get, kv_batch_put=queue.put)
         for module in (flat, trainer_base):
             monkeypatch.setattr(module, "tq", stub)
         monkeypatch.setattr(flat, "applies", lambda config: not padded)
+        monkeypatch.setattr(trainer_module, "is_batched", lambda config: batched)
         return run(trainer(estimator), queue)
 
 

@@ -13,12 +13,13 @@ from rlvr.training import flat
 from tests.unit.rlvr.training.one_batch import CONFIG, Queue, jagged, step
 
 
-@given(st.lists(st.integers(1, 30), min_size=2, max_size=12), st.integers(0, 99), st.integers(0, 1))
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=12), st.integers(0, 99), st.integers(0, 1), st.booleans())
 @settings(max_examples=12, deadline=None)
 @pytest.mark.parametrize("estimator", ["psr_nsr", "grpo"])
-def test_every_metric_and_field_is_upstreams(estimator, lengths, seed, padding):
+def test_every_metric_and_field_is_upstreams(estimator, lengths, seed, padding, batched):
     ours_in, theirs_in = Queue(lengths, seed, padding), Queue(lengths, seed, padding)
-    ours, theirs = step(estimator, ours_in, padded=False), step(estimator, theirs_in, padded=True)
+    ours = step(estimator, ours_in, padded=False, batched=batched)
+    theirs = step(estimator, theirs_in, padded=True)
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
         if name.startswith("timing"):  # how long it took
@@ -58,13 +59,20 @@ def test_a_field_is_fetched_once_and_rows_stay_as_they_are(monkeypatch):
         return queue.get(keys, partition_id, select_fields)
 
     monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=get))
-    seen = flat.Seen(queue.keys)
+    seen = flat.Seen(queue.batch, every_token_counts=False)
     first = seen.get(queue.batch, ["response_mask", "log_probs"])
     again = seen.get(queue.batch, ["response_mask", "entropy"])
     assert asked == ["response_mask", "log_probs", "entropy"] and again["response_mask"] is first["response_mask"]
     assert seen.fields.keys() == {"response_mask"}, "what is not read again is let go"
     with pytest.raises(RuntimeError, match="rows of a step changed"):
         seen.get(KVBatchMeta(queue.keys[::-1], queue.tags[::-1], "train"), ["entropy"])
+
+
+def test_the_mask_of_our_rollouts_is_known_without_asking():
+    queue = Queue([2, 3, 1], seed=0, padding=1)
+    known = flat.Seen(queue.batch, every_token_counts=True).get(queue.batch, ["response_mask"])["response_mask"]
+    assert torch.equal(known.values(), queue.fields["response_mask"].values())
+    assert torch.equal(known.offsets(), queue.fields["response_mask"].offsets())
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -76,7 +84,7 @@ def test_what_the_trainer_computes_is_stored_at_once_and_entropy_for_who_reads_i
         return queue.put(keys, partition_id, fields)
 
     monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=queue.get, kv_batch_put=put))
-    seen = flat.Seen(queue.keys)
+    seen = flat.Seen(queue.batch, every_token_counts=False)
     flat.take_old_log_probs(queue.batch, seen, metrics, with_rollout=False, with_entropy=wanted)
     assert metrics["actor/entropy"] < 0
     flat.store_advantages(queue.batch, seen, OmegaConf.create(CONFIG))

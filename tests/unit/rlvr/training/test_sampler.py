@@ -5,10 +5,9 @@ tests/integration.
 from types import SimpleNamespace
 
 import pytest
-import torch
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from rlvr.training import sampler, samples
+from rlvr.training import sampler
 from rlvr.training.sampler import SKIP, SelectingReplayBuffer
 from rlvr.training.samples import stop_tokens
 
@@ -70,18 +69,19 @@ def test_a_step_without_anything_to_learn_keeps_its_batch(make):
 
 
 def test_a_reward_that_is_no_reward_names_its_source(make):
-    buffer = make(("a", [1, 0]))
-    with pytest.raises(ValueError, match="'a source': a verifiable reward is 0 or 1, got"):
-        monkey = samples.tq.kv_batch_get
+    with pytest.raises(ValueError, match=r"'a source': a verifiable reward is 0 or 1, got 0\.5"):
+        make(("a", [1, 0.5])).sample(1, "train", 1)
 
-        def half(keys, partition_id, select_fields):
-            data = monkey(keys, partition_id, select_fields)
-            if "rm_scores" in data:
-                data["rm_scores"][0] = torch.tensor([0.5])
-            return data
 
-        samples.tq.kv_batch_get = half
-        buffer.sample(1, "train", 1)
+def test_rewards_of_our_rollout_workers_come_with_the_tags(make, request):
+    buffer, fetched = make(("a", [1, 0])), []
+    get = buffer.queue.kv_batch_get
+    buffer.queue.kv_batch_get = lambda keys, partition_id, select_fields: (
+        fetched.extend(select_fields) or get(keys, partition_id, select_fields)
+    )
+    buffer.sample(1, "train", 1)
+    ours = "our rollout workers" in request.node.name
+    assert fetched == ([] if ours else ["rm_scores", "extra_fields"])
 
 
 def test_dynamic_sampling_asks_until_the_batch_is_full(make):
