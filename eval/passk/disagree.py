@@ -28,6 +28,7 @@ from passk.questions import gold_record
 from passk.samples import Samples, read_samples
 from passk.storage import write_atomically
 from passk.tally import QuestionTally, Tally
+from rlvr.outputs import check_folder
 from rlvr.records import DataError
 from rlvr.verify import Kind, Verdict
 
@@ -227,6 +228,8 @@ def command(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--graders {args.graders}: give two or more, of {names}, or module:function")
         check_verifiers(args.verifiers)
         source = Samples(args.file)
+        if args.output is not None:
+            check_folder(args.output.parent)
         text, data = report(args.file, compare(source, names_given, args.data_source, args.verifiers), args.k)
         if args.output is not None:
             args.output.parent.mkdir(parents=True, exist_ok=True)

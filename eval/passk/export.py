@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from passk import models
+from rlvr.outputs import check_folder
+from rlvr.records import DataError
 from rlvr.versions import versions
 
 MANIFEST = "manifest.json"
@@ -34,6 +36,8 @@ def export(checkpoint: Path, output: Path) -> dict[str, Any]:
     Raises:
         ExportError: if ``output`` exists, or ``checkpoint`` is no checkpoint of verl's.
         passk.models.ModelError: if the weights are broken.
+        DataError: if ``output`` cannot be written.
+        OSError: if the disk is full; what is written so far lies in ``OUTPUT.unfinished``, and the next try removes it.
     """
     if output.exists():
         raise ExportError(f"{output} exists already; choose another folder or remove it")
@@ -45,6 +49,7 @@ def export(checkpoint: Path, output: Path) -> dict[str, Any]:
         )
     source = Path(models.resolve(str(checkpoint)))
     unfinished = output.with_name(output.name + ".unfinished")
+    check_folder(output.parent)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     files = sorted(path for path in source.iterdir() if path.is_file())
@@ -128,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         manifest = export(args.checkpoint, args.output)
-    except (ExportError, models.ModelError) as error:
+    except (ExportError, models.ModelError, DataError, OSError) as error:
         print(f"export error: {error}", file=sys.stderr)
         return 1
     print(f"{args.output}: step {manifest['step']}, {manifest['parameters']:,} parameters, loaded and checked")

@@ -31,6 +31,7 @@ from passk.questions import Question, dataset_name, fingerprint, load_questions
 from passk.replicas import Processes
 from passk.sampling import MakeEngine, ReplicaDied, deal, sample, split
 from passk.storage import SampleStore
+from rlvr.outputs import check_folder
 from rlvr.prompts import TEMPLATES
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def evaluate(
         named = _named_models(model_name)
         for model in named.values():
             models.check_name(model)  # before anything is fetched
+        check_folder(Path(output_dir))
         check_verifiers(verifiers)
         # unknown data sources and golds that are none are refused before the engine starts
         loaded = {

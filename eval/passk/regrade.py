@@ -25,6 +25,7 @@ from passk.manifest import read_manifest, write_manifest
 from passk.questions import gold_record
 from passk.samples import Samples, read_samples
 from passk.storage import write_atomically
+from rlvr.outputs import check_file
 from rlvr.records import DataError
 
 EXIT_CODE = 2
@@ -94,6 +95,8 @@ def regrade(
         check_verifiers(verifiers)
         judge = other_grader(str(grader)) if grader else installed_grader(verifiers)
         read_as = Samples(source)  # whether there is anything to grade
+        check_file(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
         disagreements = Disagreements()
         samples = regraded(
             tqdm(read_samples(read_as), unit="sample", desc="grading"), judge, data_source, disagreements

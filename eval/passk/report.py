@@ -27,6 +27,7 @@ from passk.samples import Samples
 from passk.storage import write_atomically
 from passk.tally import Tally
 from rlvr.incorrect import KINDS
+from rlvr.outputs import check_folder
 from rlvr.records import DataError
 
 MAX_SAMPLES = 2000  # on the page, of all models together
@@ -298,6 +299,7 @@ def command() -> None:
     parser.add_argument("--allow-incomplete", action="store_true", help="show what is sound of a doubtful file")
     arguments = parser.parse_args()
     try:
+        check_folder(arguments.output_dir)
         tallies = read(arguments.file_path, arguments.allow_incomplete)
         estimates, differences = evaluate(tallies, None, arguments.majority)
         write_report(tallies, estimates, differences, arguments.output_dir, arguments.title)

@@ -66,6 +66,7 @@ def test_verls_own_grader_compares_strings():
         (["--graders", "rlvr,no:body"], "--grader no:body"),
         (["--graders", "rlvr,exact", "--k", "9"], "pass@9 needs 9 samples"),
         (["--graders", "rlvr,exact", "--data_source", "nobody"], "no verifier for data source 'nobody'"),
+        (["--output", "/proc/agreement"], "/proc: cannot be written to"),
     ],
 )
 def test_bad_input_is_one_line(samples, capsys, arguments, said):

@@ -80,6 +80,11 @@ def test_broken_weights_are_not_exported(run, tmp_path):
     assert not (tmp_path / "exported").exists()
 
 
+def test_where_nothing_can_be_written_is_said_at_once(run, capsys):
+    assert export.main([str(run), "/proc/exported"]) == 1
+    assert capsys.readouterr().err.startswith("export error: /proc: cannot be written to")
+
+
 def test_an_interrupted_export_starts_anew(run, tmp_path):
     unfinished = tmp_path / "exported.unfinished"
     unfinished.mkdir()

@@ -26,6 +26,7 @@ from rlvr.data import tasks
 from rlvr.data.audit import inspect
 from rlvr.data.parquet import write
 from rlvr.data.questions import Question, Reading, own_name, summary, survey
+from rlvr.outputs import check_file, check_folder
 from rlvr.records import DataError
 from rlvr.verify.verifiers import OWN, UnknownDataSource
 
@@ -250,14 +251,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.task is not None:
             task = tasks.parse(args.task)
-            tasks.make(task, args.size, args.seed, args.output or Path("data") / task.name)
+            output = args.output or Path("data") / task.name
+            check_folder(output)
+            tasks.make(task, args.size, args.seed, output)
             return 0
         if args.own is None:
-            prepare(args.output or Path("data"), args.source)
+            output = args.output or Path("data")
+            check_folder(output)
+            prepare(output, args.source)
             return 0
         output = args.output or Path("data/own") / f"{own_name(args.own)}.parquet"
         if output.suffix != ".parquet":
             raise DataError("with --own it must end in .parquet", file=f"--output {output}")
+        check_file(output)
         rows = convert(args.own, output, OWN + args.name if args.name else None, args.allow_wrong_golds)
         print(
             f"{output}: {rows} questions. Train on it with data.train_files={output}, evaluate with --datasets={output}"

@@ -20,11 +20,12 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr import machine
 from rlvr.hub import may_be_hub_id
 from rlvr.incorrect import KINDS, RIGHT
 from rlvr.launch import algorithm, bucket, data_files, numbers, rules, shapes
+from rlvr.outputs import check_folder
 from rlvr.prompts import TEMPLATES
+from rlvr.records import DataError
 from rlvr.training.rollout_mode import MANAGER, needs_upstream
 from rlvr.verify.verifiers import given_kind
 
@@ -114,11 +115,10 @@ def check_gpu(config: DictConfig) -> Iterator[str]:
 
 def check_output(config: DictConfig) -> Iterator[str]:
     """Whether the run can write where it is to; it does so only after Ray and the engine have started."""
-    there = machine.existing(Path(config.trainer.default_local_dir))
-    if not there.is_dir():
-        yield f"trainer.default_local_dir={config.trainer.default_local_dir}: {there} is a file"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        yield f"trainer.default_local_dir={config.trainer.default_local_dir}: {there} cannot be written to"
+    try:
+        check_folder(Path(config.trainer.default_local_dir))
+    except DataError as error:
+        yield f"trainer.default_local_dir={config.trainer.default_local_dir}: {error}"
 
 
 def check_model(config: DictConfig) -> Iterator[str]:

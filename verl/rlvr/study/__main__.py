@@ -23,6 +23,7 @@ from rich.console import Console
 
 from passk.storage import write_atomically
 from rlvr import machine
+from rlvr.outputs import check_folder
 from rlvr.records import DataError
 from rlvr.study import cluster, dry_run, local, results, sizes, tuning
 from rlvr.study.commands import RunFailed, check, progress_bar
@@ -94,6 +95,7 @@ def _command(arguments: argparse.Namespace) -> Command:
     """
     Raises:
         SpecError: for a specification that is wrong, or a name that it has not.
+        DataError: if the folder of the runs cannot be written to.
     """
     found = load(arguments.spec)
     if arguments.quick:
@@ -101,6 +103,7 @@ def _command(arguments: argparse.Namespace) -> Command:
     found = sizes.resized(found, arguments.steps, arguments.questions, arguments.samples, arguments.seeds)
     if arguments.output:
         found = sizes.elsewhere(found, arguments.output)
+    check_folder(Path(found.output))
     default = found.default_arms or list(found.arms)
     arms = arguments.arms.split(",") if arguments.arms else default[:1] if arguments.methods else default
     unknown = [name for name in arms if name not in found.arms]

@@ -15,10 +15,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from rlvr.outputs import check_file
 from rlvr.records import DataError, read_lines
 from rlvr.verify.extract import extract
 from rlvr.verify.policy import EXTRACTIONS, TASTES, Policy
@@ -35,19 +37,21 @@ class MalformedLine(ValueError):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    policy = Policy(tuple(filter(None, options.extraction.split(","))), tuple(filter(None, options.accept.split(","))))
-    verifier = Verifier(policy, options.workers, options.deadline)
-    tasks = TaskVerifier(policy, options.workers, options.deadline)
     try:
+        policy = Policy(_names(options.extraction), _names(options.accept))
         total = sum(1 for _ in read_lines(options.input))
-    except DataError as error:
+        check_file(options.output, options.input)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        verifier = Verifier(policy, options.workers, options.deadline)
+        tasks = TaskVerifier(policy, options.workers, options.deadline)
+    except ValueError as error:  # DataError is one
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODE
     counts = {"graded": 0, "correct": 0, "timeouts": 0, "errors": 0}
     lines_read = _Lines(options.input, verifier)
     try:
         with (
-            open(options.output, "w", encoding="utf-8", buffering=1) as output,
+            options.output.open("w", encoding="utf-8", buffering=1) as output,
             tqdm(total=total, unit="verdict") as bar,
         ):
             for verdict in _verdicts(lines_read, verifier, tasks):
@@ -90,7 +94,7 @@ def _verdicts(lines: Iterable[_Line], verifier: Verifier, tasks: TaskVerifier) -
 class _Lines:
     """Every line, up to the first malformed one, which is kept for the end."""
 
-    def __init__(self, file: str, verifier: Verifier) -> None:
+    def __init__(self, file: Path, verifier: Verifier) -> None:
         self.file = file
         self.verifier = verifier
         self.problem: str | None = None
@@ -140,10 +144,14 @@ def _task(record: dict[str, Any]) -> str | None:
     return task
 
 
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(filter(None, listed.split(",")))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rlvr.verify", description="Grade a file of answers.")
-    parser.add_argument("--input", required=True)
-    parser.add_argument("--output", required=True)
+    parser.add_argument("--input", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2, help="processes of the symbolic layer")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds of processor time for one verdict")
     parser.add_argument("--extraction", default=",".join(EXTRACTIONS), help="policies for responses, in order")

@@ -5,11 +5,13 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from rlvr.training.reward import compute_score
 from rlvr.verify import Policy, UnknownDataSource, Verifier, stamp, verifier_for
+from rlvr.verify.__main__ import main
 from rlvr.verify.policy import EXTRACTIONS
 from rlvr.verify.verifiers import MATH
 
@@ -191,3 +193,27 @@ def test_a_malformed_line_is_named_and_loses_nothing(tmp_path, line, why):
     assert done.returncode == 2
     assert f"{source}, line 3: " in done.stderr and why in done.stderr
     assert len(target.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"--output": "answers.jsonl"}, "answers.jsonl: is the input, which would be overwritten"),
+        ({"--output": "answers.jsonl/verdicts.jsonl"}, "answers.jsonl: is a file, no folder"),
+        ({"--input": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
+        ({"--extraction": "boxxed"}, "extraction: unknown 'boxxed'; known: boxed"),
+        ({"--accept": "anything"}, "accept: unknown 'anything'"),
+        ({"--workers": "0"}, "workers=0"),
+        ({"--deadline": "-1"}, "deadline=-1"),
+    ],
+)
+def test_what_the_command_cannot_do_is_one_line_and_nothing_is_lost(tmp_path, monkeypatch, capsys, changed, said):
+    monkeypatch.chdir(tmp_path)
+    line = '{"gold": "5", "prediction": "5"}\n'
+    Path("answers.jsonl").write_text(line)
+    Path("verdicts.jsonl").write_text("of yesterday")
+    given = {"--input": "answers.jsonl", "--output": "verdicts.jsonl"} | changed
+    assert main([word for pair in given.items() for word in pair]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and said in printed and printed.count("\n") == 1
+    assert (Path("answers.jsonl").read_text(), Path("verdicts.jsonl").read_text()) == (line, "of yesterday")

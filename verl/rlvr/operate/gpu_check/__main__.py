@@ -28,6 +28,8 @@ from rich.text import Text
 from rlvr.cluster import nvidia_smi
 from rlvr.operate.gpu_check import Check, Context
 from rlvr.operate.gpu_check.steps import MARK, STEPS, Step
+from rlvr.outputs import check_file, check_folder
+from rlvr.records import DataError
 
 PACKAGES = ("torch", "vllm", "verl", "transformers", "rlvr-decomposed")
 SLACK_S = 5.0  # after SIGTERM
@@ -51,9 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not possible:
         print(f"--steps {args.steps}: needs more GPUs than {count}", file=sys.stderr)
         return 2
+    folder = args.output or Path(tempfile.mkdtemp(prefix="gpu_check-"))
+    try:
+        check_folder(folder)
+        if args.json:
+            check_file(args.json)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a step does not outlive this command
     console = Console(soft_wrap=True, highlight=False)
-    folder = args.output or Path(tempfile.mkdtemp(prefix="gpu_check-"))
     folder.mkdir(parents=True, exist_ok=True)
     context = Context(args.device, count, folder.resolve())
     console.print(f"{machine['gpu'] or 'CPU'}, {count} of them; records in {folder}")
