@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import fire
+from msgspec import Meta
 
-from passk import manifest, models
+from passk import command_line, manifest, models
 from passk.collect import Collector, Task, collect, requests_of
 from passk.engine import Answers, EngineSettings, on_gpu, precision, vllm_engine
 from passk.grade import Grader, check_verifiers, installed_grader
@@ -40,28 +40,32 @@ if TYPE_CHECKING:
 PIECE = 32  # answers in a request where there are replicas: a question of 256 is shared by up to eight
 LIKELY_SHARE = 0.25  # of --max_tokens: how long an answer is thought to be until some are there
 
+Count = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
 
 def evaluate(
     model_name: str | Sequence[str],
     datasets: str | Sequence[str],
     output_dir: str,
     split: str = "test",
-    batch_size: int = 1000,
-    max_tokens: int | None = None,
-    num_gpus: int | None = None,
-    temperature: float | None = None,
-    top_p: float | None = None,
-    top_k: int | None = None,
-    num_generation: int | None = None,
-    dataset_num_proc: int = 1,
-    resume_id: int = 0,
+    batch_size: Count = 1000,
+    max_tokens: Count | None = None,
+    num_gpus: Count | None = None,
+    temperature: Annotated[float, Meta(ge=0)] | None = None,
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None,
+    top_k: Annotated[int, Meta(ge=-1)] | None = None,
+    num_generation: Count | None = None,
+    dataset_num_proc: Count = 1,
+    resume_id: NotNegative = 0,
     comment: str = "",
     prompt_template_type: str | None = None,
     preset: str | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    dtype: str = "auto",
-    kv_cache_gib: float | None = None,
+    seed: NotNegative = 0,
+    limit: Count | None = None,
+    dtype: DType = "auto",
+    kv_cache_gib: Annotated[float, Meta(gt=0)] | None = None,
     verifiers: Mapping[str, str] | None = None,
     allow_wrong_golds: bool = False,
 ) -> None:
@@ -109,6 +113,9 @@ def evaluate(
             name: load_questions(name, split, dataset_num_proc, verifiers, allow_wrong_golds)[:limit]
             for name in _tuple(datasets)
         }
+        for name, questions in loaded.items():
+            if resume_id >= len(questions):
+                raise ValueError(f"--resume_id {resume_id}: {name} has {len(questions)} questions, which leaves none")
         cluster = _cluster(num_gpus)
         for name, model in named.items():
             folder = Path(output_dir) / name if len(named) > 1 else Path(output_dir)
@@ -282,7 +289,7 @@ if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
-        fire.Fire(evaluate)
+        command_line.run(evaluate, "passk.generate")
     except KeyboardInterrupt:
         print("\nstopped: the same command goes on where it was", file=sys.stderr)
         sys.exit(130)

@@ -17,9 +17,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import fire
 from tqdm import tqdm
 
+from passk import command_line
 from passk.grade import Grader, check_verifiers, fields_of, installed_grader, other_grader
 from passk.manifest import read_manifest, write_manifest
 from passk.questions import gold_record
@@ -147,4 +147,4 @@ def regraded(
 
 
 if __name__ == "__main__":
-    fire.Fire(regrade)
+    command_line.run(regrade, "passk.regrade")

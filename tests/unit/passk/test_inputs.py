@@ -98,6 +98,19 @@ def test_unknown_data_sources_are_refused_before_the_engine_starts(tmp_path):
         evaluate("own/model", str(tmp_path / "a.jsonl"), str(tmp_path), preset="llama")
 
 
+def test_no_question_left_is_said(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"question": "q", "answer": "1"}\n')
+    with pytest.raises(SystemExit, match=r"--resume_id 1: .*a\.jsonl has 1 questions, which leaves none"):
+        evaluate(
+            "own/model",
+            str(tmp_path / "a.jsonl"),
+            str(tmp_path),
+            preset="llama",
+            verifiers={"own/*": "math"},
+            resume_id=1,
+        )
+
+
 def test_when_no_replica_is_left_one_line_says_how_to_go_on(tmp_path, monkeypatch):
     def dies(*_, **__):
         raise ReplicaDied("no replica is left in the cluster")
