@@ -15,10 +15,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from rlvr.outputs import check_folder
+from rlvr.records import DataError
 from rlvr.tiny.task import Question, make_split
 
 DATA_SOURCE = "rlvr/countdown"
 N_TRAIN, N_TEST = 256, 512  # thirty steps of 128 questions are fifteen epochs, as in the paper
+
+
+FILES = ("model/config.json", "train.parquet", "test.parquet", "tune.parquet")
 
 
 def main() -> None:
@@ -27,7 +32,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=None, help="pre-training steps; fewer make a weaker base model")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if (args.output / "model" / "config.json").is_file():
+    if args.steps is not None and args.steps < 1:
+        parser.error(f"--steps {args.steps}: give 1 or more")
+    try:
+        check_folder(args.output)
+    except DataError as error:
+        parser.error(f"--output {error}")
+    if (args.output / "model").is_dir():
+        missing = [name for name in FILES if not (args.output / name).is_file()]
+        if missing:
+            parser.error(f"{args.output} is there without {', '.join(missing)}; delete it to make it anew")
         print(f"{args.output} is there already; delete it to make it anew")
         return
 

@@ -91,6 +91,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.gpus is not None and args.gpus < 1:
         parser.error(f"--gpus {args.gpus}: give 1 or more")
+    if not args.limit > 0:
+        parser.error(f"--limit {args.limit}: give more than 0")
     return args
 
 

@@ -59,6 +59,7 @@ def test_what_a_step_raises_is_a_check_that_failed(tmp_path, capsys, monkeypatch
     [
         (["--device=cpu", "--steps=nothing"], "--steps nothing: choose from environment"),
         (["--gpus=3"], "--gpus 3"),
+        (["--device=cpu", "--json=/proc/found.json"], "/proc: cannot be written to"),
         ([], "nvidia-smi lists 0 GPUs here: --device cpu"),
     ],
 )
