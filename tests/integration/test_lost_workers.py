@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
+from rlvr.training.rollout import SAMPLES_PER_REQUEST
 from tests.conftest import ROOT
 from tests.integration.conftest import QUESTIONS, N, read_metrics
 
@@ -100,8 +101,11 @@ class Training:
 
     def worker(self, name: str) -> psutil.Process:
         """The process of the actor class ``name``; Ray calls it so."""
-        (found,) = [one for one in self.processes() if f"ray::{name}" in title(one)]
+        (found,) = self.workers(name)
         return found
+
+    def workers(self, name: str) -> list[psutil.Process]:
+        return [one for one in self.processes() if f"ray::{name}" in title(one)]
 
     def processes(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -111,13 +115,13 @@ class Training:
     def kill(self, name: str) -> None:
         self.worker(name).send_signal(signal.SIGKILL)
 
-    def whole_steps(self) -> list[dict[str, Any]]:
+    def whole_steps(self, samples: int = A_STEP) -> list[dict[str, Any]]:
         """Wait for the end, which must be exit code 0, and return the metrics of the steps, which must have all their samples."""
         assert self.process.wait(timeout=300) == 0, self.log.read_text()[-8000:]
         metrics = read_metrics(self.folder)
         assert sorted(metrics)[-2:] == [1, 2]
         steps = [metrics[1], metrics[2]]
-        assert [one["rlvr/correct_count"] + one["rlvr/incorrect_count"] for one in steps] == [A_STEP, A_STEP]
+        assert [one["rlvr/correct_count"] + one["rlvr/incorrect_count"] for one in steps] == [samples, samples]
         return steps
 
     def loss(self) -> str:
@@ -172,6 +176,22 @@ def test_rollout_server_lost_in_a_rollout(train):
     first, second = run.whole_steps()
     assert (first["rlvr/restarted_rollout_servers"], second["rlvr/restarted_rollout_servers"]) == (1, 0)
     assert first["training/off_policy/trajectory_staleness/max"] == 0
+    assert first["rlvr/retried_samples"] == 0
+
+
+def test_one_of_two_rollout_servers_lost_in_a_rollout(train):
+    """The other one answers its prompts, and it is there again when the rollouts are done."""
+    n = 2 * SAMPLES_PER_REQUEST // QUESTIONS  # two requests a step, so that either server gets one
+    run = train("trainer.val_before_train=true", "trainer.n_gpus_per_node=2", f"actor_rollout_ref.rollout.n={n}")
+    run.until_held()
+    lost = run.workers(SERVER)[0]
+    lost.suspend()
+    run.release()
+    run.until_it_stands_in("rollout and reward")
+    lost.kill()
+    first, second = run.whole_steps(QUESTIONS * n)
+    assert (first["rlvr/restarted_rollout_servers"], second["rlvr/restarted_rollout_servers"]) == (1, 0)
+    assert [step["training/off_policy/trajectory_staleness/max"] for step in (first, second)] == [0, 0]
     assert first["rlvr/retried_samples"] == 0
 
 

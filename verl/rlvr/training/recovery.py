@@ -27,7 +27,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 
 from rlvr.training.progress import LOOK, RESTART, WEIGHT_SYNC
-from rlvr.training.rollout_mode import MANAGER, needs_upstream
+from rlvr.training.rollout_mode import is_batched
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
 logger = logging.getLogger(f"verl.{__name__}")
@@ -41,12 +41,7 @@ SERVER, WORKER = "rollout server", "rollout worker"
 def applies(config: DictConfig) -> bool:
     """Whether servers and workers are ours, and the load balancer is upstream's."""
     rollout = config.actor_rollout_ref.rollout
-    return (
-        rollout.agent.agent_loop_manager_class == MANAGER
-        and needs_upstream(config) is None
-        and not rollout.get("router_config_path")
-        and not rollout.disaggregation.enabled
-    )
+    return is_batched(config) and not rollout.get("router_config_path") and not rollout.disaggregation.enabled
 
 
 class Recovery:
@@ -90,6 +85,25 @@ class Recovery:
             self.trainer.replay_buffer.refresh()  # what a worker had finished before it died
         for number in workers:
             self._start_worker(number)
+
+    def put_to_sleep(self, sleep: Callable[[], None]) -> None:
+        """The rollouts are done; all servers sleep after it, those included that stood in for ones that died meanwhile.
+
+        Args:
+            sleep: has all servers sleep; it does no harm to those that do already.
+
+        Raises:
+            RuntimeError: as :meth:`look`.
+            RayActorError: if something else died.
+        """
+        while True:
+            self.before_sleep()
+            try:
+                sleep()
+                return
+            except RayActorError:
+                if not self.dead_servers():
+                    raise
 
     def before_sleep(self) -> None:
         """The rollouts are done, and the servers are awake.

@@ -148,7 +148,9 @@ class DecomposedTrainer(PPOTrainerSync):
         self.recovery.next_step()
 
     def on_sample_end(self) -> None:
-        self.recovery.before_sleep()
+        self.recovery.put_to_sleep(self._sleep)
+
+    def _sleep(self) -> None:
         self._stop_rollouts()
         super().on_sample_end()
 

@@ -1,4 +1,4 @@
-"""What is done when a rollout server or worker dies; on the engine in tests/integration/test_lost_rollouts.py."""
+"""What is done when a rollout server or worker dies; on the engine in tests/integration/test_lost_workers.py."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError
 
-from rlvr.training import recovery
+from rlvr.training import recovery, rollout_mode
 from rlvr.training.progress import LOOK, RESTART, WEIGHT_SYNC
 from rlvr.training.recovery import MOST_RESTARTS, Recovery
 
@@ -209,6 +209,31 @@ def test_a_server_of_whose_death_ray_tells_late_is_started_before_all_are_needed
     assert trainer.said.count("launch 1") == 1 and trainer.recovery.restarts == {"rollout server 1": 1}
 
 
+def test_a_server_that_dies_when_it_is_to_sleep_is_started_and_all_sleep(monkeypatch):
+    trainer, asked = Trainer(monkeypatch), []
+
+    def sleep():
+        asked.append("sleep")
+        if len(asked) == 1:
+            trainer.lose_server(1)
+            raise ActorDiedError()
+
+    trainer.recovery.put_to_sleep(sleep)
+    assert asked == ["sleep", "sleep"] and "launch 1" in trainer.said
+    assert trainer.recovery.restarts == {"rollout server 1": 1}
+
+
+def test_what_else_dies_when_servers_are_to_sleep_ends_the_run(monkeypatch):
+    trainer = Trainer(monkeypatch)
+
+    def sleep():
+        raise ActorDiedError()
+
+    with pytest.raises(ActorDiedError):
+        trainer.recovery.put_to_sleep(sleep)
+    assert trainer.said == ["forget"]
+
+
 def test_a_server_that_stands_still_is_not_taken_for_dead(monkeypatch):
     trainer = Trainer(monkeypatch)
     (server,) = trainer.replicas[0].servers
@@ -260,11 +285,11 @@ def test_switched_off_it_does_nothing(monkeypatch):
     ],
 )
 def test_when_it_applies(monkeypatch, change, expected):
-    monkeypatch.setattr(recovery, "needs_upstream", lambda _: None)
+    monkeypatch.setattr(rollout_mode, "needs_upstream", lambda _: None)
     agent = {"agent_loop_manager_class": "rlvr.training.rollout.BatchedRolloutManager"}
     rollout = {"disaggregation": {"enabled": False}, "agent": agent} | change
     assert recovery.applies(OmegaConf.create({"actor_rollout_ref": {"rollout": rollout}})) is expected
-    monkeypatch.setattr(recovery, "needs_upstream", lambda _: "LoRA")
+    monkeypatch.setattr(rollout_mode, "needs_upstream", lambda _: "LoRA")
     assert not recovery.applies(OmegaConf.create({"actor_rollout_ref": {"rollout": rollout}}))
 
 
