@@ -117,6 +117,10 @@ def warnings_and_errors(audit: Audit, allow: bool = False) -> tuple[list[str], l
             warnings.append(f"{line}. Their samples are graded as errors")
         else:
             errors.append(f"{line}. Above {MOST:.0%} a run is refused: every sample of them would count as incorrect")
+    copies = sum(len(rows) - 1 for rows in audit.twice)
+    if copies > MOST * len(audit.questions):
+        more = f"python -m rlvr.data.audit {audit.path} lists them"
+        warnings.append(f"{audit.path}: {copies} of {len(audit.questions)} questions are copies of others; {more}")
     return warnings, errors
 
 

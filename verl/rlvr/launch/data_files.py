@@ -1,7 +1,7 @@
 """The data files of a run, looked at before it: every row a question, every gold one that the grader would pay.
 
 What is read is what training reads (:mod:`rlvr.training.dataset`). A few wrong golds are a warning on stderr; above 1 % the run is
-refused, unless ``data.allow_wrong_golds=true``. Deliberately left out: the length of prompts in tokens, which needs the tokenizer.
+refused, unless ``data.allow_wrong_golds=true``. Prompts that are too long are said, and are in no number of questions.
 """
 
 import os
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rlvr.data import audit
 from rlvr.data.questions import survey
+from rlvr.launch import prompt_lengths
 from rlvr.launch.plan import limited
 from rlvr.records import DataError
 from rlvr.verify.verifiers import UnknownDataSource, check_kinds
@@ -50,8 +51,25 @@ def check(config: DictConfig) -> Iterator[str]:
             sound = sound and not errors
             _warn(key, warnings)
     if sound:
-        yield from check_steps(config, sum(len(one.questions) for one in found.get("train_files", [])))
+        problems = list(check_lengths(config))
+        yield from problems or check_steps(config, rows(config, "train_files"))
     _warn_of_shared(found.get("train_files", []), found.get("val_files", []))
+
+
+def check_lengths(config: DictConfig) -> Iterator[str]:
+    """Whether a prompt is left; those that are too long are a warning."""
+    limit, left_out = config.data.max_prompt_length, config.data.get("filter_overlong_prompts")
+    for key in KEYS:
+        questions = sum(len(look(config, file).questions) for file in files(config.data[key]))
+        too_long = sum(_too_long(config, file) for file in files(config.data[key]))
+        if left_out and too_long == questions:
+            yield f"data.{key}: every prompt has more than data.max_prompt_length={limit} tokens: raise it"
+        elif too_long:
+            what = "are left out" if left_out else "are cut at their beginning"
+            _warn(
+                key,
+                [f"{too_long} of {questions} prompts have more than data.max_prompt_length={limit} tokens and {what}"],
+            )
 
 
 def check_steps(config: DictConfig, questions: int) -> Iterator[str]:
@@ -125,12 +143,20 @@ def files(value: Any) -> list[str]:
 
 
 def rows(config: DictConfig, key: str) -> int:
-    """Questions in the files of ``data.train_files`` or ``data.val_files``.
+    """Questions of ``data.train_files`` or ``data.val_files`` that are asked, as far as lengths can be told on this machine.
 
     Raises:
-        DataError, UnknownDataSource: if one cannot be read.
+        DataError, UnknownDataSource: if a file cannot be read.
     """
-    return sum(len(look(config, file).questions) for file in files(config.data[key]))
+    left_out = bool(config.data.get("filter_overlong_prompts"))
+    return sum(
+        len(look(config, file).questions) - (_too_long(config, file) if left_out else 0)
+        for file in files(config.data[key])
+    )
+
+
+def _too_long(config: DictConfig, file: str) -> int:
+    return prompt_lengths.too_long(config, look(config, file).questions)
 
 
 def verifiers_of(config: DictConfig) -> dict[str, str] | None:

@@ -4,7 +4,7 @@
     python3 -m rlvr.launch.dry_run --config-dir=configs --config-name=psr_nsr … (the arguments of verl.trainer.main_ppo)
 
 Prints the resolved YAML, the memory estimate and the plan to stdout, and one line for each problem to stderr. Exits with 0, or
-with 2 if anything is wrong. Deliberately left out: what needs the model's weights or tokenizer, and whether Ray will start.
+with 2 if anything is wrong. Deliberately left out: what needs the model's weights, and whether Ray will start.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import advice, data_files, memory, numbers, preflight, shapes, validate
+from rlvr.launch import advice, data_files, memory, numbers, preflight, prompt_lengths, shapes, validate
 from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
 
 
@@ -98,6 +98,8 @@ def inspect(config: DictConfig) -> Report:
     except (OSError, ValueError) as error:
         report.notes.append(f"model {model}: {error}")
     report.problems += validate.check(config, fields, critic=critic, reference=reference)
+    if not prompt_lengths.can_count(config):
+        report.notes.append(f"prompts were not counted in tokens: the tokenizer of {model} is not on this machine")
     settings = memory_settings(config, shape, critic=critic, reference=reference) if shape else None
     if settings is not None:
         report.sections["Memory of one GPU, GiB (an estimate, not compared with a GPU run: docs/hardware.md)"] = (
