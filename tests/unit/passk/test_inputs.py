@@ -1,6 +1,7 @@
 """Presets, flags, data sets and models: what is read before an engine starts."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from passk.presets import PRESETS, Sampling, sampling_of
 from passk.questions import dataset_name, fingerprint, load_questions
 from passk.sampling import ReplicaDied
 from tests.conftest import SHARED
-from tests.unit.passk.fake_engine import make_model
+from tests.unit.passk.fake_engine import make_model, run
 
 
 def test_presets_are_the_papers():
@@ -109,6 +110,15 @@ def test_no_question_left_is_said(tmp_path):
             verifiers={"own/*": "math"},
             resume_id=1,
         )
+
+
+def test_the_template_of_another_model_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.jsonl").write_text('{"question": "1,2->3", "answer": "3", "data_source": "rlvr/countdown"}\n')
+    tokenizer = SimpleNamespace(encode=lambda text, add_special_tokens: [1] * len(text), unk_token_id=None)
+    monkeypatch.setattr(generate, "local_tokenizer", lambda folder: tokenizer)
+    run(str(tmp_path / "a.jsonl"), tmp_path, 1)
+    said = f"warning: prompt template countdown: <q>, <a> are no tokens of {tmp_path}/model: it is another model's template"
+    assert said in capsys.readouterr().err.splitlines()
 
 
 def test_when_no_replica_is_left_one_line_says_how_to_go_on(tmp_path, monkeypatch):

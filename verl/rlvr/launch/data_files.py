@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rlvr.data import audit
 from rlvr.data.questions import survey
-from rlvr.launch import prompt_lengths
+from rlvr.launch import prompt_tokens
 from rlvr.launch.plan import limited
 from rlvr.records import DataError
 from rlvr.verify.verifiers import UnknownDataSource, check_kinds
@@ -156,7 +156,7 @@ def rows(config: DictConfig, key: str) -> int:
 
 
 def _too_long(config: DictConfig, file: str) -> int:
-    return prompt_lengths.too_long(config, look(config, file).questions)
+    return prompt_tokens.too_long(config, look(config, file).questions)
 
 
 def verifiers_of(config: DictConfig) -> dict[str, str] | None:

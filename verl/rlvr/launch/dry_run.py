@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import advice, data_files, memory, numbers, preflight, prompt_lengths, shapes, validate
+from rlvr.launch import advice, data_files, memory, numbers, preflight, prompt_tokens, shapes, validate
 from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
 
 
@@ -98,7 +98,7 @@ def inspect(config: DictConfig) -> Report:
     except (OSError, ValueError) as error:
         report.notes.append(f"model {model}: {error}")
     report.problems += validate.check(config, fields, critic=critic, reference=reference)
-    if not prompt_lengths.can_count(config):
+    if not prompt_tokens.can_count(config):
         report.notes.append(f"prompts were not counted in tokens: the tokenizer of {model} is not on this machine")
     settings = memory_settings(config, shape, critic=critic, reference=reference) if shape else None
     if settings is not None:

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.hub import may_be_hub_id
 from rlvr.incorrect import KINDS, RIGHT
-from rlvr.launch import algorithm, bucket, data_files, numbers, rules, shapes
+from rlvr.launch import algorithm, bucket, data_files, numbers, prompt_tokens, rules, shapes
 from rlvr.outputs import check_folder
 from rlvr.prompts import TEMPLATES
 from rlvr.records import DataError
@@ -165,6 +165,8 @@ def check_optimizer(config: DictConfig) -> Iterator[str]:
 
 def check_data_files(config: DictConfig) -> Iterator[str]:
     yield from algorithm.one_of("data.prompt_template_type", config.data.prompt_template_type, sorted(TEMPLATES))
+    if foreign := prompt_tokens.foreign_template(config):
+        print(f"warning: {foreign}", file=sys.stderr)
     yield from data_files.check(config)
 
 

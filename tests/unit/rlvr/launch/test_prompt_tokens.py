@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from rlvr.data.questions import Question, read_questions
-from rlvr.launch import data_files, prompt_lengths
+from rlvr.hub import local_tokenizer
+from rlvr.launch import data_files, preflight, prompt_tokens
 from rlvr.prompts import TEMPLATES, chat_template
 from rlvr.tiny.tokenizer import build_tokenizer
 from rlvr.training.dataset import QuestionDataset
@@ -40,7 +41,7 @@ def run_of(model, limit, template="countdown"):
 @settings(max_examples=40, deadline=None)
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_as_verl_counts(model, template, questions, limit):
-    tokenizer = prompt_lengths.tokenizer_of(model, False)
+    tokenizer = local_tokenizer(model)
     asked = [Question(0, text, "1", "own/x", {}, ({"role": "user", "content": text},)) for text in questions]
     counts = [
         len(
@@ -54,13 +55,13 @@ def test_as_verl_counts(model, template, questions, limit):
         )
         for one in asked
     ]
-    assert prompt_lengths.too_long(run_of(model, limit, template), asked) == sum(count > limit for count in counts)
+    assert prompt_tokens.too_long(run_of(model, limit, template), asked) == sum(count > limit for count in counts)
 
 
 def test_what_is_left_is_what_verl_trains_on(model, tmp_path):
     file = write(tmp_path / "a.jsonl", ["1+" * length + "1" for length in range(20)])
     found = run_of(model, 16)
-    left = len(questions := read_questions(file, {"own/*": "math"})) - prompt_lengths.too_long(found, questions)
+    left = len(questions := read_questions(file, {"own/*": "math"})) - prompt_tokens.too_long(found, questions)
     tokenizer = build_tokenizer()
     tokenizer.chat_template = chat_template("countdown")
     data = {
@@ -76,13 +77,13 @@ def test_what_is_left_is_what_verl_trains_on(model, tmp_path):
 def test_a_template_that_refuses_a_prompt(model):
     run = run_of(model, 100)
     run.actor_rollout_ref.model.custom_chat_template = "{{ raise_exception('no such role') }}"
-    assert prompt_lengths.too_long(run, [Question(0, "1", "1", "x", {}, ({"role": "user", "content": "1"},))]) == 1
+    assert prompt_tokens.too_long(run, [Question(0, "1", "1", "x", {}, ({"role": "user", "content": "1"},))]) == 1
 
 
 def test_a_model_that_is_elsewhere():
     run = run_of("own/model-that-is-nowhere", 1)
-    assert not prompt_lengths.can_count(run)
-    assert prompt_lengths.too_long(run, [Question(0, "1", "1", "x", {}, ({"role": "user", "content": "11"},))]) == 0
+    assert not prompt_tokens.can_count(run)
+    assert prompt_tokens.too_long(run, [Question(0, "1", "1", "x", {}, ({"role": "user", "content": "11"},))]) == 0
 
 
 # ---- before a run
@@ -116,3 +117,14 @@ def test_none_left_is_refused(config, model, tmp_path):  # noqa: F811
 def test_copies_are_said(config, model, tmp_path, capsys):  # noqa: F811
     assert check(config, write(tmp_path / "a.jsonl", ["1+1"] * 6 + ["1+2"]), model) == ([], 7)
     assert "a.jsonl: 5 of 7 questions are copies of others" in capsys.readouterr().err
+
+
+def test_the_template_of_another_model_is_said(config, model, capsys):  # noqa: F811
+    settings = [f"actor_rollout_ref.model.path={model}", "data.prompt_template_type=qwen"]
+    assert list(preflight.check_data_files(config(*settings, "data.max_prompt_length=500"))) == []
+    said = f"prompt template qwen: <|im_start|>, <|im_end|> are no tokens of {model}: it is another model's template"
+    assert f"warning: {said}" in capsys.readouterr().err
+    assert prompt_tokens.foreign_template(config(*settings, "data.prompt_template_type=countdown")) is None
+    assert prompt_tokens.foreign_template(config(*settings, "data.prompt_template_type=simple")) is None
+    own = "actor_rollout_ref.model.custom_chat_template='{{ messages[-1].content }}'"
+    assert prompt_tokens.foreign_template(config(*settings, own)) is None

@@ -1,17 +1,19 @@
-"""How many prompts have more tokens than ``data.max_prompt_length``: verl leaves them out of the run and says so in its log alone.
+"""What the model's tokenizer makes of a run's prompts, looked at before it.
 
-Counted as verl's data set counts, with the model's tokenizer and the run's template. Most prompts need no counting, because no
-text has more tokens than bytes. Deliberately left out: prompts with images, and models that are not on this machine.
+Prompts of more tokens than ``data.max_prompt_length`` verl leaves out and says so in its log alone. They are counted as its data
+set counts; most need no counting, because no text has more tokens than bytes. And a template may be another model's
+(:func:`rlvr.prompts.foreign_markers`). Deliberately left out: prompts with images, and models that are not on this machine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf
 
 from rlvr.data.questions import Question
+from rlvr.hub import local_tokenizer
+from rlvr.prompts import TEMPLATES, chat_template, foreign_markers
 
 SPARE = 8  # tokens that are not of the text: a beginning, a space in front
 
@@ -35,6 +37,15 @@ def too_long(config: DictConfig, questions: Sequence[Question]) -> int:
     return texts.count(None) + sum(len(tokens) > limit for tokens in counted)
 
 
+def foreign_template(config: DictConfig) -> str | None:
+    """What is wrong with the template, if it is one of ours and for another model."""
+    template, model = config.data.prompt_template_type, config.actor_rollout_ref.model
+    if template not in TEMPLATES or model.get("custom_chat_template") != chat_template(template):
+        return None
+    tokenizer = _tokenizer(config)
+    return foreign_markers(template, tokenizer, str(model.path)) if tokenizer is not None else None
+
+
 def rendered(tokenizer: Any, questions: Sequence[Question], settings: Mapping[str, Any]) -> Iterator[str | None]:
     """The text of each prompt; None of one that the template refuses, which verl leaves out too."""
     settings = {"add_generation_prompt": True} | dict(settings) | {"tokenize": False, "return_dict": False}
@@ -47,15 +58,4 @@ def rendered(tokenizer: Any, questions: Sequence[Question], settings: Mapping[st
 
 def _tokenizer(config: DictConfig) -> Any | None:
     model = config.actor_rollout_ref.model
-    return tokenizer_of(str(model.get("tokenizer_path") or model.path), bool(model.get("trust_remote_code")))
-
-
-@lru_cache(maxsize=4)
-def tokenizer_of(path: str, trust_remote_code: bool) -> Any | None:
-    """From a folder, or from what was downloaded before; nothing is fetched."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError):  # what is wrong with a folder is said by the check of the model
-        return None
+    return local_tokenizer(str(model.get("tokenizer_path") or model.path), bool(model.get("trust_remote_code")))
