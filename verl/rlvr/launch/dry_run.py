@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rlvr.launch import advice, data_files, memory, numbers, preflight, prompt_tokens, shapes, validate
+from rlvr.launch import advice, data_files, memory, numbers, override_types, preflight, prompt_tokens, shapes, validate
 from rlvr.launch.settings import checkpoint_bytes, memory_settings, plan_of
 
 
@@ -63,7 +63,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     """The configuration that ``verl.trainer.main_ppo`` composes from the same arguments.
 
     Raises:
-        hydra.errors.HydraException: for an unknown key, group or file.
+        hydra.errors.HydraException: for an unknown key, group or file, or a value of another type than its key's default.
     """
     from hydra import compose, initialize_config_dir
 
@@ -75,9 +75,11 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     parser.add_argument("overrides", nargs="*")
     known = parser.parse_intermixed_args(arguments)
     with initialize_config_dir(str(known.config_dir.resolve()), version_base=None):
-        return compose(
-            known.config_name, ["hydra.searchpath=[pkg://verl.trainer.config,pkg://rlvr.configs]", *known.overrides]
-        )
+        overrides = ["hydra.searchpath=[pkg://verl.trainer.config,pkg://rlvr.configs]", *known.overrides]
+        config = compose(known.config_name, overrides)
+        if problems := list(override_types.check(config, known.config_name, overrides)):
+            raise ConfigCompositionException("; ".join(problems))
+        return config
 
 
 def inspect(config: DictConfig) -> Report:

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlvr.hub import may_be_hub_id
 from rlvr.incorrect import KINDS, RIGHT
-from rlvr.launch import algorithm, bucket, data_files, numbers, prompt_tokens, rules, shapes
+from rlvr.launch import algorithm, bucket, data_files, numbers, override_types, prompt_tokens, rules, shapes
 from rlvr.outputs import check_folder
 from rlvr.prompts import TEMPLATES
 from rlvr.records import DataError
@@ -43,7 +43,8 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         # Hydra turns an Exception of a callback into a warning, and the run would go on unchecked; SystemExit passes.
         try:
-            problems = check(config)
+            # The other checks calculate with these values.
+            problems = list(override_types.check_run(config)) or check(config)
         except Exception:  # noqa: BLE001
             traceback.print_exc()
             sys.exit("the checks before the run failed themselves; see above")
