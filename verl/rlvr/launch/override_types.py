@@ -15,6 +15,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 GROUP_MARKS = ("/", "@")
+# Numbers, or a text that whoever reads it checks: "all"; "0.5_2.0", lower and upper.
+ALSO_TEXTS = ("trainer.samples_per_step", "algorithm.rollout_correction.rollout_is_threshold")
 
 
 def check_run(config: DictConfig) -> Iterator[str]:
@@ -37,7 +39,8 @@ def check(config: DictConfig, config_name: str, overrides: Sequence[str]) -> Ite
         config_name, [str(one.input_line) for one in parsed if _is_choice(one, groups)], run_mode=RunMode.RUN
     )
     changed = [one for one in parsed if one.type is OverrideType.CHANGE and not _is_choice(one, groups)]
-    for key in dict.fromkeys(one.key_or_group for one in changed):  # the last of several counts
+    keys = dict.fromkeys(one.key_or_group for one in changed if one.key_or_group not in ALSO_TEXTS)
+    for key in keys:
         default, value = OmegaConf.select(defaults, key), OmegaConf.select(config, key)
         if wanted := wanted_instead(default, value):
             yield f"{key}={value} must be {wanted} (default: {_as_written(default)})"

@@ -49,6 +49,7 @@ def test_what_launchers_and_users_write_passes(monkeypatch):
     config = compose(
         "trainer.test_freq=often", "trainer.test_freq=5", "trainer.logger=console", "actor_rollout_ref.actor.optim.lr=1e-6",
         "trainer.val_before_train=False", "trainer.total_training_steps=3", "+data.cache_dir=7", "algorithm.advantage=negative",
-        "data.verifiers={my/set*: math}", "trainer.experiment_name=2026", "~trainer.watchdog",
+        "data.verifiers={my/set*: math}", "trainer.experiment_name=2026", "trainer.samples_per_step=all",
+        "algorithm.rollout_correction.rollout_is_threshold=0.5_2.0", "~trainer.watchdog",
     )  # fmt: skip
     assert config.trainer.test_freq == 5 and config.trainer.val_before_train is False
