@@ -62,6 +62,7 @@ def main() -> None:
         print(f"METHOD={method} is unknown: choose one of {', '.join(METHODS)}", file=sys.stderr)
         sys.exit(2)
     os.chdir(ROOT)
+    commands.stop_on_sigterm()
     print(this_machine(made=(MODEL / "config.json").is_file()), flush=True)
     run = Path("runs") / f"quickstart-{method}-{time.strftime('%Y%m%d-%H%M%S')}"
     run.mkdir(parents=True)
@@ -189,4 +190,4 @@ if __name__ == "__main__":
         sys.exit(str(failure))
     except KeyboardInterrupt:
         print("\nstopped: `make quickstart` starts again; the tiny model is kept once it is made", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(commands.exit_code_of_interrupt())

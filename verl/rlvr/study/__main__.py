@@ -25,7 +25,7 @@ from passk.storage import write_atomically
 from rlvr import machine
 from rlvr.outputs import check_folder
 from rlvr.records import DataError
-from rlvr.study import cluster, dry_run, local, results, sizes, tuning
+from rlvr.study import cluster, commands, dry_run, local, results, sizes, tuning
 from rlvr.study.commands import RunFailed, check, progress_bar
 from rlvr.study.load import load
 from rlvr.study.runs import (
@@ -67,6 +67,7 @@ class Command:
 def main() -> int:
     """The exit code."""
     arguments = _parse()
+    commands.stop_on_sigterm()
     try:
         command = _command(arguments)
         if arguments.dry_run:
@@ -87,7 +88,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         print("\nstopped: the same command goes on where it was", file=sys.stderr)
-        return 130
+        return commands.exit_code_of_interrupt()
     return 0
 
 

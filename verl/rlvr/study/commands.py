@@ -6,15 +6,18 @@ Called from the repository's folder. Deliberately left out: what is run, and in 
 
 import json
 import math
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import reduce
 from pathlib import Path
+from threading import Event
 from typing import TextIO
 
+import psutil
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from passk.presets import Sampling
@@ -22,6 +25,8 @@ from passk.questions import dataset_name
 from rlvr.cluster.exit_codes import WORTH_ANOTHER_START
 
 STARTS = 4  # of a run: a study of many hours outlives a lost worker, but not one that is lost every time
+
+stopping = Event()  # no program is started again
 
 
 class RunFailed(RuntimeError):
@@ -38,6 +43,26 @@ def weights_of(folder: Path, step: int) -> Path:
     return folder / f"global_step_{step}" / "actor" / "huggingface"
 
 
+def stop_on_sigterm() -> None:
+    """SIGTERM ends the programs too, as Ctrl-C does, which a terminal sends to all of them. To be called in the main thread."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def exit_code_of_interrupt() -> int:
+    """After a KeyboardInterrupt."""
+    return 128 + (signal.SIGTERM if stopping.is_set() else signal.SIGINT)
+
+
+def _stop(*_: object) -> None:
+    stopping.set()
+    for program in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            # A launcher ends when what it runs does.
+            for process in program.children() if program.name() == "bash" else [program]:
+                process.terminate()
+    raise KeyboardInterrupt
+
+
 def training_command(launcher: str, overrides: Sequence[str], folder: Path, checkpoints: Sequence[int]) -> list[str]:
     """A launcher that trains to the last of ``checkpoints`` and keeps them all; ``overrides`` come last, so they win.
 
@@ -51,10 +76,11 @@ def training_command(launcher: str, overrides: Sequence[str], folder: Path, chec
     return [*command, *overrides]
 
 
-def train(command: Sequence[str], folder: Path, steps: int, progress: Progress) -> None:
+def train(command: Sequence[str], folder: Path, steps: int, progress: Progress, lock: int | None = None) -> None:
     """Run a launcher; it goes on from a checkpoint that is there, and is run again after an exit that is worth another start.
 
     A line of ``progress`` follows ``metrics.jsonl`` and is gone at the end; the full log of all starts goes to ``train.log``.
+    ``lock`` is the descriptor of the run's lock, which the launcher shares: it is held as long as either lives.
 
     Raises:
         RunFailed: if training fails.
@@ -62,23 +88,25 @@ def train(command: Sequence[str], folder: Path, steps: int, progress: Progress) 
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "train.log").open("w") as log:
         for start in range(1, STARTS + 1):
-            exit_code = _launch(command, log, folder, steps, progress)
-            if exit_code not in WORTH_ANOTHER_START or start == STARTS:
+            exit_code = _launch(command, log, folder, steps, progress, lock)
+            if exit_code not in WORTH_ANOTHER_START or start == STARTS or stopping.is_set():
                 break
             progress.console.print(f"{folder.name}: exit code {exit_code}, started again ({start} of {STARTS - 1})")
     check(exit_code, folder / "train.log", f"training of {folder.name}")
 
 
-def _launch(command: Sequence[str], log: TextIO, folder: Path, steps: int, progress: Progress) -> int:
+def _launch(command: Sequence[str], log: TextIO, folder: Path, steps: int, progress: Progress, lock: int | None) -> int:
     """The exit code of a start."""
     task = progress.add_task(f"{folder.name}: starting the engine", total=steps)
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock] if lock is not None else ()
+    )
     try:
         while process.poll() is None:
             time.sleep(0.5)
             done, text = last_step(folder / "metrics.jsonl")
             progress.update(task, completed=done, description=f"{folder.name}: {text}")
-    except KeyboardInterrupt:  # Ctrl-C reached the launcher too, and it has Ray to shut down
+    except KeyboardInterrupt:  # it reached the launcher too, and it has Ray to shut down
         process.wait()
         raise
     progress.remove_task(task)

@@ -1,7 +1,7 @@
 """Train and answer on this machine, several runs at a time; what is there is not made again.
 
-A study may be killed and started anew at any moment. Two programs never work on one run: a lock in its folder refuses the second.
-Deliberately left out: several machines (:mod:`rlvr.study.cluster`).
+A study may be killed and started anew at any moment. Two programs never work on one run: a lock in its folder, which a launcher
+shares with the study that started it, refuses the second. Deliberately left out: several machines (:mod:`rlvr.study.cluster`).
 """
 
 import fcntl
@@ -103,10 +103,10 @@ def train(run: Run, progress: Progress) -> None:
     Raises:
         RunFailed: if training fails, or another program is at it.
     """
-    with locked(run.folder):
+    with locked(run.folder) as lock:
         if not run.trained:
             begun = time.monotonic()
-            commands.train(run.command(), run.folder, run.steps, progress)
+            commands.train(run.command(), run.folder, run.steps, progress, lock)
             progress.console.print(f"{run.name}: trained in {time.monotonic() - begun:.0f} s", style="dim")
         prune(run)
 
@@ -185,8 +185,8 @@ def made_of(model: str, asked: Asked, sampling: Sampling) -> dict:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One program at a time.
+def locked(folder: Path) -> Iterator[int]:
+    """One program at a time; yields the lock's descriptor.
 
     Raises:
         RunFailed: if another one has it.
@@ -197,4 +197,4 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunFailed(f"{folder}: another program is at work on this run") from None
-        yield
+        yield file.fileno()

@@ -92,7 +92,7 @@ def test_answers_of_other_weights_are_refused(study, tmp_path):
 def test_a_failure_names_itself_and_what_is_done_stays(study, programs, monkeypatch, tmp_path):
     from rlvr.study import commands
 
-    def fail(command, folder, steps, progress):
+    def fail(command, folder, steps, progress, lock):
         if folder.name.startswith("nsr"):
             raise RunFailed("training of nsr failed with exit code 1")
         programs.train(command, folder, steps, progress)

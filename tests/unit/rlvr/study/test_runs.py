@@ -1,5 +1,11 @@
 """Runs: names, settings, learning rates, and the command that makes one."""
 
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +15,7 @@ from rich.progress import Progress
 from rlvr.study import commands
 from rlvr.study.commands import RunFailed, training_command
 from rlvr.study.load import load
+from rlvr.study.local import locked
 from rlvr.study.runs import plan, rate_text, value_text
 from tests.conftest import ROOT
 from tests.unit.rlvr.study.made import specification
@@ -143,3 +150,57 @@ def test_a_run_is_started_again_where_that_is_worth_it(tmp_path, ends, starts):
         else:
             commands.train(["bash", "-c", launcher], tmp_path, 1, progress)
     assert (tmp_path / "starts").read_text().count("x") == starts
+
+
+STUDY = """
+import sys
+from pathlib import Path
+from rlvr.study import commands, local
+
+commands.stop_on_sigterm()
+folder = Path(sys.argv[1])
+
+def job(progress):
+    with local.locked(folder) as lock:
+        commands.train(["bash", str(folder / "launcher.sh")], folder, 1, progress, lock)
+
+try:
+    local.run_all([("run", job)], 1)
+except KeyboardInterrupt:
+    sys.exit(commands.exit_code_of_interrupt())
+"""
+
+
+@pytest.fixture
+def study_of_one(tmp_path):
+    """A study whose launcher runs something long, and what that is; it ends with an exit code that is worth another start."""
+    begun = tmp_path / "begun"
+    (tmp_path / "launcher.sh").write_text(f"sleep 600 &\necho $! >> {begun}\nwait $!\nexit 75\n")
+    study = subprocess.Popen([sys.executable, "-c", STUDY, str(tmp_path)])
+    while not begun.exists() or not begun.read_text():
+        assert study.poll() is None
+        time.sleep(0.05)
+    (pid,) = begun.read_text().split()
+    yield study, psutil.Process(int(pid))
+    study.kill()
+    study.wait()
+
+
+def test_sigterm_takes_what_was_started_along(study_of_one, tmp_path):
+    study, program = study_of_one
+    study.terminate()
+    assert study.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not program.is_running() and (tmp_path / "begun").read_text().count("\n") == 1, "nothing is started again"
+
+
+def test_a_run_whose_study_was_killed_is_not_begun_twice(study_of_one, tmp_path):
+    study, program = study_of_one
+    study.kill()
+    study.wait()
+    with pytest.raises(RunFailed, match="another program is at work on this run"), locked(tmp_path):
+        pass
+    launcher = program.parent()
+    program.kill()
+    psutil.wait_procs([launcher], timeout=60)
+    with locked(tmp_path):
+        pass
