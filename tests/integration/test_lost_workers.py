@@ -22,6 +22,8 @@ from typing import Any
 import psutil
 import pytest
 
+from rlvr.sample_files import sample_files
+from rlvr.training.checkpoints import COMPLETE
 from rlvr.training.rollout import SAMPLES_PER_REQUEST
 from tests.conftest import ROOT
 from tests.integration.conftest import QUESTIONS, N, read_metrics
@@ -216,6 +218,20 @@ def test_rollout_worker_lost_in_the_reward(train):
     run.release()
     first, second = run.whole_steps()
     assert (first["rlvr/restarted_rollout_workers"], second["rlvr/restarted_rollout_workers"]) == (1, 0)
+
+
+def test_a_run_that_is_asked_to_stop_saves_its_step_and_leaves_with_75(train):
+    run = train("trainer.samples_per_step=all", "trainer.total_training_steps=9")
+    run.until_held()  # in the first step
+    (run.folder / "stop").touch()
+    run.release()
+    assert run.process.wait(timeout=300) == 75, run.log.read_text()[-8000:]
+    assert "watchdog: the run was asked to stop and has saved its last step" in run.log.read_text()
+    assert list(read_metrics(run.folder)) == [1]
+    assert (run.folder / "latest_checkpointed_iteration.txt").read_text() == "1"
+    assert (run.folder / "global_step_1" / COMPLETE).is_file()
+    (samples,) = sample_files(run.folder)
+    assert (samples.step, len(samples.read())) == (1, A_STEP)
 
 
 def lose_training_worker(run: Training, phase: str) -> dict[str, Any]:

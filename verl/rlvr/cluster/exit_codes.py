@@ -3,7 +3,7 @@
 | exit code | |
 | --- | --- |
 | 74 | a file could not be written: the disk is full (EX_IOERR) |
-| 75 | stopped by the watchdog: no progress (EX_TEMPFAIL); or Ray did not start on a machine that is too busy |
+| 75 | stopped by the watchdog: no progress (EX_TEMPFAIL); by its stop file; or Ray did not start on a machine that is too busy |
 | 76 | a node or a worker was lost: start it again when the node is back; it resumes |
 """
 

@@ -35,6 +35,7 @@ from rlvr.cluster.exit_codes import EXIT_LOST, EXIT_STALLED, EXIT_UNWRITTEN
 from rlvr.cluster.ray_processes import RayProcesses
 from rlvr.cluster.ray_tables import Cluster
 from rlvr.training import progress
+from rlvr.training.stop_file import stopped
 
 NOTES = "watchdog.jsonl"
 # What the operating system and torch's writer say of a file that cannot be written.
@@ -150,6 +151,13 @@ class Watchdog(Callback):
                 self._say(not_started_report())
                 sys.exit(EXIT_STALLED)
             return
+        if stopped(error):
+            self._say(
+                [
+                    f"the run was asked to stop and has saved its last step; exit code {EXIT_STALLED}: the same command goes on"
+                ]
+            )
+            sys.exit(EXIT_STALLED)
         self.failed_at = time.monotonic()
         unwritten = write_failure(error)
         if unwritten is not None:

@@ -10,6 +10,7 @@
 - validation reports unbiased pass@k and the mean token entropy (:mod:`rlvr.training.validation`);
 - rollout servers and workers that die are started anew (:mod:`rlvr.training.recovery`);
 - a run resumes from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`);
+- a run that is asked to stop saves one and ends (:mod:`rlvr.training.stop_file`);
 - the resolved configuration, ``metrics.jsonl`` and samples (:mod:`rlvr.training.recorder`) lie beside the checkpoints.
 
 ``decomposed_async`` (:mod:`rlvr.training.asynchronous`) is the same with some prompts more under way than a step takes.
@@ -59,6 +60,7 @@ from rlvr.training.rollout_mode import ASYNC, is_batched
 from rlvr.training.sampler import SKIP
 from rlvr.training.samples import stop_tokens
 from rlvr.training.starts import note_start
+from rlvr.training.stop_file import StopFile, Stopped
 from rlvr.training.validation import columns_for_upstream, grader_failures, texts_only_if_wanted, validation_metrics
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
@@ -95,6 +97,7 @@ class DecomposedTrainer(PPOTrainerSync):
         self.metrics_log = MetricsLog(folder / "metrics.jsonl", resumed_from=self.global_steps)
         self.skipped_steps = int(self.metrics_log.last("rlvr/skipped_steps") or 0)
         self.recorder = self.replay_buffer.recorder = self._make_recorder(folder)
+        self.stop_file, self.stopped = StopFile(Path(self.config.trainer.stop_file)), False
         OmegaConf.save(self.config, folder / "config.yaml", resolve=True)
         note_start(folder, resumed_from=self.global_steps)
         # Where verl writes with trainer.logger=[tensorboard].
@@ -249,7 +252,27 @@ class DecomposedTrainer(PPOTrainerSync):
         began = time.monotonic()
         batch = super().step(metrics, timing_raw)
         self.learned = Learned(batch, metrics, time.monotonic() - began)
+        if self.stop_file.is_there() and self.global_steps < self.total_training_steps:
+            self._make_this_the_last_step()
         return batch
+
+    def _make_this_the_last_step(self) -> None:
+        """Upstream's loop ends after it; it has decided before whether the step is saved."""
+        every = self.config.trainer.save_freq
+        if every <= 0 or self.global_steps % every:
+            with marked_timer("save_checkpoint", self.timing_raw):
+                self._save_checkpoint()
+        self.stopped, self.total_training_steps = True, self.global_steps
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        """As upstream's.
+
+        Raises:
+            Stopped: after a step that was made the last one; everything of it is on the disk.
+        """
+        super().fit(*args, **kwargs)
+        if self.stopped:
+            raise Stopped(f"asked to stop by {self.stop_file.path} after step {self.total_training_steps}")
 
     def _save_checkpoint(self) -> None:
         """A run that goes on after the step has its samples and metrics, whenever it was killed: verl records them later."""

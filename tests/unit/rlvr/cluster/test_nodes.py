@@ -3,6 +3,8 @@
 import os
 import stat
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -116,30 +118,45 @@ def test_a_run_without_an_address_joins_no_cluster_that_happens_to_be_there(monk
     assert config.ray_kwargs.ray_init == {"num_cpus": 16, "address": "local"}
 
 
-def test_slurm_starts_a_head_the_workers_and_the_launcher(tmp_path):
-    """With stand-ins for Slurm's commands that write down what they are asked."""
-    said = tmp_path / "said"
+def slurm_job(folder: Path, launcher: str) -> subprocess.Popen:
+    """The batch script with stand-ins for Slurm's commands, which write down what they are asked, and for the launcher."""
+    said = folder / "said"
     stand_ins = {
         "scontrol": 'printf "n1\\nn2\\nn3\\n"',
         "srun": f'echo "srun $*" >> {said}; case "$*" in *ip*|*hostname*) echo 10.1.1.1;; *ray_cluster*) exec sleep 300;; esac',
-        "launcher.sh": f"until [ $(grep -c ray_cluster {said}) = 3 ]; do sleep 0.1; done; "
-        f'echo "launcher $* RAY_ADDRESS=$RAY_ADDRESS NNODES=$NNODES" >> {said}; exit 75',
+        "launcher.sh": f"until [ $(grep -c ray_cluster {said}) = 3 ]; do sleep 0.1; done\n"
+        f'echo "launcher $* RAY_ADDRESS=$RAY_ADDRESS NNODES=$NNODES" >> {said}\n{launcher}',
     }
     for name, body in stand_ins.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
-        (tmp_path / name).chmod(0o755)
+        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+        (folder / name).chmod(0o755)
+    (folder / "scripts").symlink_to(ROOT / "scripts")
     environment = os.environ | {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PATH": f"{folder}:{os.environ['PATH']}",
         "SLURM_JOB_NODELIST": "n[1-3]",
         "SLURM_JOB_ID": "7",
         "SLURM_NNODES": "3",
-        "SLURM_SUBMIT_DIR": str(ROOT),
+        "SLURM_SUBMIT_DIR": str(folder),
     }
-    command = ["bash", str(ROOT / "scripts" / "slurm.sbatch"), str(tmp_path / "launcher.sh"), "key=value"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 75, "the launcher's exit code is the job's"
+    command = ["bash", str(ROOT / "scripts" / "slurm.sbatch"), str(folder / "launcher.sh"), "key=value"]
+    return subprocess.Popen(command, env=environment)
+
+
+def test_slurm_starts_a_head_the_workers_and_the_launcher(tmp_path):
+    assert slurm_job(tmp_path, "exit 75").wait(timeout=300) == 75, "the launcher's exit code is the job's"
+    said = tmp_path / "said"
     lines = said.read_text().splitlines()
     assert any("ray_cluster head 10.1.1.1" in line and "--nodelist=n1" in line for line in lines)
     assert sum("ray_cluster worker 10.1.1.1:" in line for line in lines) == 2
     (launched,) = [line for line in lines if line.startswith("launcher")]
     assert "key=value" in launched and "NNODES=3" in launched and "RAY_ADDRESS=10.1.1.1:" in launched
+
+
+def test_slurm_s_warning_becomes_the_run_s_stop_file(tmp_path):
+    job = slurm_job(tmp_path, f"until [ -e {tmp_path}/stop-7 ]; do sleep 0.1; done; sleep 1; exit 75")
+    while not (tmp_path / "said").exists() or "launcher" not in (tmp_path / "said").read_text():
+        assert job.poll() is None
+        time.sleep(0.05)
+    assert f"trainer.stop_file={tmp_path}/stop-7 key=value" in (tmp_path / "said").read_text()
+    job.terminate()
+    assert job.wait(timeout=300) == 75, "it waits for the launcher, and passes its exit code on"

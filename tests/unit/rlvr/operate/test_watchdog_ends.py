@@ -12,6 +12,7 @@ from rlvr.cluster import ray_tables
 from rlvr.operate import watchdog
 from rlvr.operate.watchdog import Watchdog
 from rlvr.training import progress
+from rlvr.training.stop_file import Stopped
 from tests.unit.rlvr.cluster.test_ray_tables import alive, cluster, died
 from tests.unit.rlvr.operate.conftest import STATUS, end, looks, work
 
@@ -71,6 +72,11 @@ def test_a_full_disk_is_74_and_says_what_to_do(ray_says, start, tmp_path, capsys
     said = capsys.readouterr().err
     assert "watchdog: a file could not be written during save checkpoint of step 3: " in said
     assert "GiB are free at " in said and "make room, then the same command resumes" in said
+
+
+def test_a_run_that_was_asked_to_stop_is_75(ray_says, capsys):
+    assert left_with(Watchdog(), Stopped("asked to stop by runs/x/stop after step 3")) == 75
+    assert "the run was asked to stop and has saved its last step" in capsys.readouterr().err
 
 
 def test_a_ray_that_does_not_start_in_time_is_75(monkeypatch, capsys):
