@@ -31,7 +31,6 @@ from passk.questions import Question, dataset_name, fingerprint, load_questions
 from passk.replicas import Processes
 from passk.sampling import MakeEngine, ReplicaDied, deal, sample, split
 from passk.storage import SampleStore
-from rlvr.hub import local_tokenizer
 from rlvr.outputs import check_folder
 from rlvr.prompts import TEMPLATES, foreign_markers
 
@@ -186,9 +185,7 @@ def evaluate_model(
             if question.question_id not in store.question_ids
         ]
         if todo:
-            tokenizer = local_tokenizer(folder)
-            foreign = tokenizer and foreign_markers(sampling.prompt_template_type, tokenizer, model)
-            if foreign:
+            if foreign := foreign_markers(sampling.prompt_template_type, folder):
                 print(f"warning: {foreign}", file=sys.stderr)
             settings_of_engine = EngineSettings(folder, dtype, sampling, engine_seed, kv_cache_gib=kv_cache_gib)
             answers = _answers(make_engine, settings_of_engine, facts, num_gpus, cluster, todo, batch_size)

@@ -6,7 +6,8 @@ reach verl as a Jinja chat template (``chat_template``), in evaluation as text (
 
 import json
 import re
-from typing import Any
+
+from rlvr.hub import unknown_tokens
 
 BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 PROBLEM = "{problem}"
@@ -61,22 +62,19 @@ def chat_template(template_type: str) -> str:
     return f"{{{{ {before} }}}}{{{{ messages[-1]['content'] }}}}{{% if add_generation_prompt %}}{{{{ {after} }}}}{{% endif %}}"
 
 
-def foreign_markers(template_type: str, tokenizer: Any, model: str) -> str | None:
+def foreign_markers(template_type: str, model: str) -> str | None:
     """One line if marks of the template, such as ``<|im_start|>``, are no tokens of the model's: then it is another model's.
+
+    None where the model is not on this machine.
 
     Raises:
         KeyError: if the template is unknown.
     """
     marks = dict.fromkeys(re.findall(r"<\|[^<>|]+\|>|</?[a-z]+>", TEMPLATES[template_type]))
-    foreign = [mark for mark in marks if not _is_token(mark, tokenizer)]
+    foreign = unknown_tokens(list(marks), model)
     if not foreign:
         return None
     return (
         f"prompt template {template_type}: {', '.join(foreign)} {'is no token' if len(foreign) == 1 else 'are no tokens'} of "
         f"{model}: it is another model's template"
     )
-
-
-def _is_token(text: str, tokenizer: Any) -> bool:
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    return len(ids) == 1 and ids[0] != tokenizer.unk_token_id

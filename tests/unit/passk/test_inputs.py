@@ -1,9 +1,10 @@
 """Presets, flags, data sets and models: what is read before an engine starts."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from passk import generate
 from passk.generate import _named_models, _tuple, evaluate
@@ -112,10 +113,10 @@ def test_no_question_left_is_said(tmp_path):
         )
 
 
-def test_the_template_of_another_model_is_said(tmp_path, monkeypatch, capsys):
+def test_the_template_of_another_model_is_said(tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text('{"question": "1,2->3", "answer": "3", "data_source": "rlvr/countdown"}\n')
-    tokenizer = SimpleNamespace(encode=lambda text, add_special_tokens: [1] * len(text), unk_token_id=None)
-    monkeypatch.setattr(generate, "local_tokenizer", lambda folder: tokenizer)
+    make_model(tmp_path / "model")
+    Tokenizer(BPE()).save(str(tmp_path / "model" / "tokenizer.json"))
     run(str(tmp_path / "a.jsonl"), tmp_path, 1)
     said = f"warning: prompt template countdown: <q>, <a> are no tokens of {tmp_path}/model: it is another model's template"
     assert said in capsys.readouterr().err.splitlines()

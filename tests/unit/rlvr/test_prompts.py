@@ -4,6 +4,8 @@ import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from rlvr.prompts import TEMPLATES, chat_template, foreign_markers, render
 
@@ -37,27 +39,19 @@ def test_unknown_template():
         render("nope", "1+1")
 
 
-class Tokenizer:
-    """Every character is a token, and so is each of ``marks``; ``unknown`` is what it makes of all others."""
-
-    unk_token_id = 0
-
-    def __init__(self, *marks: str, unknown: bool = False):
-        self.marks, self.unknown = marks, unknown
-
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
-        if text in self.marks:
-            return [7]
-        return [0] if self.unknown else [1] * len(text)
-
-
-@pytest.mark.parametrize("unknown", [False, True])
-def test_a_template_is_for_models_that_have_its_marks(unknown):
-    qwen = Tokenizer("<|im_start|>", "<|im_end|>", unknown=unknown)
-    assert foreign_markers("qwen", qwen, "m") is None
-    assert foreign_markers("simple", Tokenizer(unknown=unknown), "m") is None
-    assert "<think>, </think> are no tokens of m: it is another model's" in foreign_markers(
-        "qwen3_no_thinking", qwen, "m"
+def test_a_template_is_for_models_that_have_its_marks(tmp_path):
+    qwen = Tokenizer(BPE())
+    qwen.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    qwen.save(str(tmp_path / "tokenizer.json"))
+    model = str(tmp_path)
+    assert foreign_markers("qwen", model) is None and foreign_markers("simple", model) is None
+    assert f"<think>, </think> are no tokens of {model}: it is another model's" in foreign_markers(
+        "qwen3_no_thinking", model
     )
     for name in ("llama", "countdown"):
-        assert foreign_markers(name, qwen, "m").startswith(f"prompt template {name}: <")
+        assert foreign_markers(name, model).startswith(f"prompt template {name}: <")
+
+
+@pytest.mark.parametrize("model", ["own/model-that-is-nowhere", "/no/such/folder", "no/such/folder/either"])
+def test_of_a_model_that_is_elsewhere_nothing_is_said(model):
+    assert foreign_markers("qwen", model) is None

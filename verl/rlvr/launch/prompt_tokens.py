@@ -42,8 +42,7 @@ def foreign_template(config: DictConfig) -> str | None:
     template, model = config.data.prompt_template_type, config.actor_rollout_ref.model
     if template not in TEMPLATES or model.get("custom_chat_template") != chat_template(template):
         return None
-    tokenizer = _tokenizer(config)
-    return foreign_markers(template, tokenizer, str(model.path)) if tokenizer is not None else None
+    return foreign_markers(template, str(model.path))
 
 
 def rendered(tokenizer: Any, questions: Sequence[Question], settings: Mapping[str, Any]) -> Iterator[str | None]:
