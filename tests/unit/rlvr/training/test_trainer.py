@@ -154,6 +154,7 @@ def test_a_step_is_recorded_before_its_checkpoint_is_saved(monkeypatch):
     one = trainer(kept=32)
     one.step_is_skipped, one.timing_raw, one.steps_per_epoch, one.parameter_sync_step = True, {"gen": 1.0}, 4, 1
     one.recovery = SimpleNamespace(metrics=dict)
+    one.stop_file = SimpleNamespace(is_there=lambda: False)
     one.recorder = SimpleNamespace(finish=lambda step: done.append("read"), settle=lambda: done.append("written"))
     one.metrics_log = SimpleNamespace(before_checkpoint=lambda step, known: done.append((step, known)))
     monkeypatch.setattr(PPOTrainer, "step", lambda self, metrics, timing: "batch")
