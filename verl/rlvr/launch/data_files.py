@@ -6,7 +6,7 @@ refused, unless ``data.allow_wrong_golds=true``. Prompts that are too long are s
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,25 +51,23 @@ def check(config: DictConfig) -> Iterator[str]:
             sound = sound and not errors
             _warn(key, warnings)
     if sound:
-        problems = list(check_lengths(config))
-        yield from problems or check_steps(config, rows(config, "train_files"))
+        too_long = {key: _too_long(config, key) for key in KEYS}
+        problems = list(check_lengths(config, too_long))
+        yield from problems or check_steps(config, _asked(config, "train_files", too_long["train_files"]))
     _warn_of_shared(found.get("train_files", []), found.get("val_files", []))
 
 
-def check_lengths(config: DictConfig) -> Iterator[str]:
-    """Whether a prompt is left; those that are too long are a warning."""
+def check_lengths(config: DictConfig, too_long: Mapping[str, int]) -> Iterator[str]:
+    """Whether a prompt is left; those that are too long, so many of each of :data:`KEYS`, are a warning."""
     limit, left_out = config.data.max_prompt_length, config.data.get("filter_overlong_prompts")
-    for key in KEYS:
-        questions = sum(len(look(config, file).questions) for file in files(config.data[key]))
-        too_long = sum(_too_long(config, file) for file in files(config.data[key]))
-        if left_out and too_long == questions:
+    what = "are left out" if left_out else "are cut at their beginning"
+    for key, number in too_long.items():
+        questions = _questions(config, key)
+        if left_out and number == questions:
             yield f"data.{key}: every prompt has more than data.max_prompt_length={limit} tokens: raise it"
-        elif too_long:
-            what = "are left out" if left_out else "are cut at their beginning"
-            _warn(
-                key,
-                [f"{too_long} of {questions} prompts have more than data.max_prompt_length={limit} tokens and {what}"],
-            )
+        elif number:
+            said = f"{number} of {questions} prompts have more than data.max_prompt_length={limit} tokens and {what}"
+            _warn(key, [said])
 
 
 def check_steps(config: DictConfig, questions: int) -> Iterator[str]:
@@ -148,15 +146,19 @@ def rows(config: DictConfig, key: str) -> int:
     Raises:
         DataError, UnknownDataSource: if a file cannot be read.
     """
-    left_out = bool(config.data.get("filter_overlong_prompts"))
-    return sum(
-        len(look(config, file).questions) - (_too_long(config, file) if left_out else 0)
-        for file in files(config.data[key])
-    )
+    return _asked(config, key, _too_long(config, key))
 
 
-def _too_long(config: DictConfig, file: str) -> int:
-    return prompt_tokens.too_long(config, look(config, file).questions)
+def _questions(config: DictConfig, key: str) -> int:
+    return sum(len(look(config, file).questions) for file in files(config.data[key]))
+
+
+def _too_long(config: DictConfig, key: str) -> int:
+    return sum(prompt_tokens.too_long(config, look(config, file).questions) for file in files(config.data[key]))
+
+
+def _asked(config: DictConfig, key: str, too_long: int) -> int:
+    return _questions(config, key) - (too_long if config.data.get("filter_overlong_prompts") else 0)
 
 
 def verifiers_of(config: DictConfig) -> dict[str, str] | None:

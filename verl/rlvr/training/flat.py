@@ -85,8 +85,7 @@ def full_mask(tags: Sequence[Mapping[str, Any]]) -> torch.Tensor:
     """Jagged (samples, response) int64: 1 on every token of a response, 0 on those of rows that fill up the last mini-batch."""
     lengths = torch.tensor([tag["response_len"] for tag in tags])
     counts = torch.tensor([0 if tag.get("is_padding", False) else 1 for tag in tags])
-    offsets = torch.cat([torch.zeros(1, dtype=lengths.dtype), lengths.cumsum(0)])
-    return torch.nested.nested_tensor_from_jagged(counts.repeat_interleave(lengths), offsets)
+    return torch.nested.nested_tensor_from_jagged(counts.repeat_interleave(lengths), offsets_of(lengths))
 
 
 # ---- log-probs
@@ -239,8 +238,13 @@ def of_rows(field: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     if bool(rows.all()):
         return field
     lengths = field.offsets().diff()
-    offsets = torch.cat([torch.zeros(1, dtype=lengths.dtype), lengths[rows].cumsum(0)])
-    return torch.nested.nested_tensor_from_jagged(field.values()[rows.repeat_interleave(lengths)], offsets)
+    kept = field.values()[rows.repeat_interleave(lengths)]
+    return torch.nested.nested_tensor_from_jagged(kept, offsets_of(lengths[rows]))
+
+
+def offsets_of(lengths: torch.Tensor) -> torch.Tensor:
+    """(samples + 1,) where each of the rows with these lengths, (samples,), begins, and the last one ends."""
+    return torch.cat([torch.zeros(1, dtype=lengths.dtype), lengths.cumsum(0)])
 
 
 def sums(field: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

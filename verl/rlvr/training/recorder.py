@@ -10,12 +10,14 @@ import copy
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 
-from rlvr.sample_files import TRAIN, VALIDATION, Sample, write
+from rlvr.sample_files import TRAIN, VALIDATION, Sample, remove_after, write
 from rlvr.training.sample_lines import Decided, Decode, build, choose, read, read_and_clear, read_questions
 from rlvr.training.samples import Samples, group_of
 
@@ -30,6 +32,18 @@ def is_due(step: int, per_step: int | str, test_freq: int, last_step: int) -> bo
     if per_step in (ALL, 0):
         return per_step == ALL
     return step in (1, last_step) or (test_freq > 0 and step % test_freq == 0)
+
+
+def recorder_of(folder: Path, settings: DictConfig, tokenizer: Any, step: int, last_step: int) -> "Recorder":
+    """Of a run that goes on after ``step``; the samples of later ones were undone, and are removed.
+
+    ``settings``: ``trainer`` of the configuration.
+    """
+    for undone in remove_after(folder, step if step > 0 else -1):
+        logger.info("removing %s: the run goes on after step %d", undone, step)
+    per_step = settings.samples_per_step
+    due = partial(is_due, per_step=per_step, test_freq=settings.test_freq, last_step=last_step)
+    return Recorder(folder, per_step, own_decoder(tokenizer), due)
 
 
 class Recorder:

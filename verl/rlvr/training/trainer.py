@@ -22,9 +22,8 @@ Choosing one by name is also the proof that the plugin is loaded in the process 
 import logging
 import os
 import time
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from transfer_queue import KVBatchMeta
@@ -37,7 +36,6 @@ from verl.utils.py_functional import rename_dict
 
 from rlvr.heap import freeze_heap
 from rlvr.methods.selection import ESTIMATOR
-from rlvr.sample_files import remove_after
 from rlvr.training import (
     balance,  # noqa: F401  (balances on plain numbers from here on)
     flat,
@@ -51,9 +49,10 @@ from rlvr.training.learning_weight import weigh_correct_samples
 from rlvr.training.metrics_log import MetricsLog
 from rlvr.training.mini_batches import batch_multiple, mini_batches
 from rlvr.training.old_log_probs import as_own_old_policy, needs_old_log_probs, put_old_log_probs
+from rlvr.training.outcomes import Learned, NothingToLearnFrom
 from rlvr.training.plugin_in_workers import prove_plugin_in_workers
 from rlvr.training.progress import Progress
-from rlvr.training.recorder import Recorder, is_due, own_decoder
+from rlvr.training.recorder import recorder_of
 from rlvr.training.recovery import Recovery
 from rlvr.training.recovery import applies as recovers
 from rlvr.training.rollout_mode import ASYNC, is_batched
@@ -72,6 +71,8 @@ NAME = "decomposed"
 @register_trainer(NAME)
 class DecomposedTrainer(PPOTrainerSync):
     """Synchronous PPO trainer for every method of :mod:`rlvr.methods`, for GRPO and for PPO."""
+
+    total_training_steps: int  # upstream sets it
 
     def __init__(self, config: DictConfig):
         super().__init__(config)
@@ -96,26 +97,15 @@ class DecomposedTrainer(PPOTrainerSync):
         folder = Path(self.config.trainer.default_local_dir)
         self.metrics_log = MetricsLog(folder / "metrics.jsonl", resumed_from=self.global_steps)
         self.skipped_steps = int(self.metrics_log.last("rlvr/skipped_steps") or 0)
-        self.recorder = self.replay_buffer.recorder = self._make_recorder(folder)
+        self.recorder = self.replay_buffer.recorder = recorder_of(
+            folder, self.config.trainer, self.tokenizer, self.global_steps, self.total_training_steps
+        )
         self.stop_file, self.stopped = StopFile(Path(self.config.trainer.stop_file)), False
         OmegaConf.save(self.config, folder / "config.yaml", resolve=True)
         note_start(folder, resumed_from=self.global_steps)
         # Where verl writes with trainer.logger=[tensorboard].
         os.environ.setdefault("TENSORBOARD_DIR", str(folder / "tensorboard"))
         freeze_heap()
-
-    def _make_recorder(self, folder: Path) -> Recorder:
-        """Of this run, whose samples after the step resumed from were undone."""
-        for undone in remove_after(folder, self.global_steps if self.global_steps > 0 else -1):
-            logger.info("removing %s: the run goes on after step %d", undone, self.global_steps)
-        settings = self.config.trainer
-        due = partial(
-            is_due,
-            per_step=settings.samples_per_step,
-            test_freq=settings.test_freq,
-            last_step=self.total_training_steps,
-        )
-        return Recorder(folder, settings.samples_per_step, own_decoder(self.tokenizer), due)
 
     def _load_checkpoint(self) -> None:
         """As upstream's, from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`)."""
@@ -351,19 +341,3 @@ class DecomposedTrainer(PPOTrainerSync):
 @register_trainer(ASYNC)
 class DecomposedAsyncTrainer(StopsRollouts, DecomposedTrainer):
     """The same where rollouts are stopped for a weight sync, and go on after it."""
-
-
-class Learned(NamedTuple):
-    """A step that is done but not recorded: its rows, what it measured, and how long it took."""
-
-    batch: KVBatchMeta
-    metrics: dict[str, Any]
-    seconds: float
-
-
-class NothingToLearnFrom(Exception):
-    """No sample of the step could have a gradient."""
-
-    def __init__(self, batch: KVBatchMeta):
-        super().__init__("no sample to learn from")
-        self.batch = batch

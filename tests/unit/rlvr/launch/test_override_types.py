@@ -34,8 +34,7 @@ def compose(*overrides):
     )
 
 
-def test_all_are_named_once_and_the_last_of_several_counts(monkeypatch):
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+def test_all_are_named_once_and_the_last_of_several_counts():
     given = ["trainer.test_freq=5", "trainer.test_freq=often", "trainer.val_before_train=no", "trainer.save_freq=5"]
     with pytest.raises(ConfigCompositionException) as error:
         compose(*given)
@@ -44,8 +43,7 @@ def test_all_are_named_once_and_the_last_of_several_counts(monkeypatch):
     )
 
 
-def test_what_launchers_and_users_write_passes(monkeypatch):
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+def test_what_launchers_and_users_write_passes():
     config = compose(
         "trainer.test_freq=often", "trainer.test_freq=5", "trainer.logger=console", "actor_rollout_ref.actor.optim.lr=1e-6",
         "trainer.val_before_train=False", "trainer.total_training_steps=3", "+data.cache_dir=7", "algorithm.advantage=negative",
