@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -12,17 +13,22 @@ from pathlib import Path
 
 import psutil
 
+from rlvr.training.start import MEETING_PORTS
 from tests.conftest import ROOT
 
 HANGS_S = 600  # nothing here takes so long, however busy the machine is
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Of those that the kernel gives to no connection: what shall listen there takes seconds to start."""
+    ports: list[int] = []
+    for port in random.SystemRandom().sample(MEETING_PORTS, len(MEETING_PORTS)):
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise OSError("no port is free")
 
 
 class TwoNodes:

@@ -90,6 +90,13 @@ def replace_log_probs(torch_functional: Any) -> None:
     torch_functional.logprobs_from_logits_v2 = log_probs_of_labels
 
 
+@wrapt.when_imported("verl.single_controller.ray.base")
+def patch_master_port(ray_workers: ModuleType) -> None:
+    from rlvr.training import start
+
+    start.patch_master_port(ray_workers)
+
+
 @wrapt.when_imported("verl.utils.distributed")
 def patch_timeout(distributed: ModuleType) -> None:
     from rlvr.training import start

@@ -10,13 +10,14 @@ import pytest
 PROBE = """
 import json, sys, verl
 from verl.plugin.platform import PlatformRegistry
-import verl.utils.distributed, verl.utils.model
+import verl.single_controller.ray.base, verl.utils.distributed, verl.utils.model
 print(json.dumps({
     "plugin": "rlvr.plugin" in sys.modules,
     "trainer_imported": "rlvr.training.trainer" in sys.modules,
     "cpu_imported": [name for name in sys.modules if name.startswith("rlvr.cpu.")],
     "platforms": PlatformRegistry.registered_names(),
-    "patched": [f.__module__ for f in (verl.utils.distributed.initialize_global_process_group_ray,
+    "patched": [f.__module__ for f in (verl.single_controller.ray.base.RayWorkerGroup._get_master_addr_port,
+                                     verl.utils.distributed.initialize_global_process_group_ray,
                                      verl.utils.model.load_valuehead_model) if f.__module__.startswith("rlvr")],
     "missing": sys.modules["rlvr.plugin"].missing_registrations(),
 }))
@@ -50,12 +51,16 @@ def test_import_verl_loads_the_plugin_and_registers_everything(on_cpu, elsewhere
 def test_nothing_of_the_cpu_is_active_where_it_is_not_chosen(elsewhere):
     assert elsewhere["cpu_imported"] == []
     assert "cpu" not in elsewhere["platforms"]
-    assert elsewhere["patched"] == ["rlvr.training.start", "rlvr.training.value_model"]  # on every device
+    assert elsewhere["patched"] == [
+        "rlvr.training.start",
+        "rlvr.training.start",
+        "rlvr.training.value_model",
+    ]  # on every device
 
 
 def test_the_cpu_where_it_is_chosen(on_cpu):
     assert "cpu" in on_cpu["platforms"]
-    assert sorted(on_cpu["patched"]) == ["rlvr.cpu.patches", "rlvr.training.value_model"]
+    assert sorted(on_cpu["patched"]) == ["rlvr.cpu.patches", "rlvr.training.start", "rlvr.training.value_model"]
 
 
 def test_a_process_that_needs_no_trainer_does_not_import_one(elsewhere):

@@ -1,8 +1,10 @@
-"""How training processes begin: the time limit of their collectives, and the way of weights that live in main memory.
+"""How training processes begin: the port where they meet, the time limit of their collectives, and the way of weights that live
+in main memory.
 
 Installed by :mod:`rlvr.plugin`. Deliberately left out: everything after the start.
 """
 
+import random
 from typing import Any
 
 import torch
@@ -10,6 +12,28 @@ import torch
 # torch's own 600 s are less than rank 0 may take to write a 15 GB folder to a slow disk, while the others wait for it. A process
 # that died is found by the watchdog, not by this.
 COLLECTIVE_TIMEOUT_S = 3600
+
+# Above Ray's own ports (10002 to 19999), below Kubernetes' (30000) and those that the kernel gives to any connection (32768).
+MEETING_PORTS = range(20_000, 30_000)
+TRIES = 200
+
+
+def patch_master_port(ray_workers: Any) -> None:
+    """verl asks the kernel for a free port and lets go of it; rank 0 listens there only when its process has been started.
+
+    In these seconds, tens of them on a busy machine, the kernel gives the port to any connection of any process, and the run ends
+    with EADDRINUSE. It gives none of :data:`MEETING_PORTS`; that the search begins anywhere keeps runs on one node apart.
+    """
+    worker_group = ray_workers.RayWorkerGroup
+    upstream = worker_group._get_master_addr_port
+
+    def find(self: Any, pg: Any, bundle_index: int = 0, master_port_range: list[int] | None = None) -> None:
+        first = random.SystemRandom().randrange(
+            MEETING_PORTS.start, MEETING_PORTS.stop - TRIES
+        )  # a seeded run has no seeded port
+        upstream(self, pg, bundle_index, master_port_range or [first, first + TRIES])
+
+    worker_group._get_master_addr_port = find
 
 
 def patch_timeout(distributed: Any) -> None:

@@ -19,6 +19,23 @@ def test_the_others_wait_an_hour_for_rank_0():
     assert asked == [(3600, None), (60, "gloo")]
 
 
+def test_processes_meet_where_the_kernel_puts_no_connection():
+    asked = []
+
+    class Group:
+        def _get_master_addr_port(self, *given):
+            asked.append(given)
+
+    start.patch_master_port(SimpleNamespace(RayWorkerGroup=Group))
+    for _ in range(50):
+        Group()._get_master_addr_port("group", bundle_index=1)
+    assert {given[:2] for given in asked} == {("group", 1)}
+    assert all(20_000 <= first < last <= 30_000 for *_, (first, last) in asked)
+    assert len({first for *_, (first, _) in asked}) > 25, "two runs on a node do not begin at the same port"
+    Group()._get_master_addr_port("group", 0, [7000, 7100])
+    assert asked[-1] == ("group", 0, [7000, 7100]), "what a caller asks for"
+
+
 @pytest.mark.parametrize(("offload", "ranks", "moved"), [(None, 1, True), ("policy", 1, False), ("policy", 2, True)])
 def test_weights_in_main_memory_do_not_pass_over_the_gpu(monkeypatch, offload, ranks, moved):
     seen, asked = [], []
