@@ -20,7 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from passk.estimate import Difference, Estimate, Statistic, default_ks, difference, estimate
+from passk.estimate import Difference, Estimate, Statistic, check_ks, default_ks, difference, estimate
 from passk.grade import GradeMany, check_verifiers
 from passk.graders import GRADERS, STORED, grader_named
 from passk.metrics import EXIT_CODE, parse_ks
@@ -230,6 +230,9 @@ def command(arguments: Sequence[str] | None = None) -> int:
         source = Samples(args.file)
         if args.output is not None:
             check_folder(args.output.parent)
+        if args.k is not None:  # before hours of grading
+            samples_of = Counter(one["question_id"] for one in read_samples(source))
+            check_ks(str(args.file), args.k, max(samples_of.values(), default=0))
         text, data = report(args.file, compare(source, names_given, args.data_source, args.verifiers), args.k)
         if args.output is not None:
             args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ On a CPU the engine computes in float32, in this process, with a KV cache out of
 import json
 import logging
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -100,15 +101,25 @@ class EngineSettings:
 
 
 class VllmEngine:
-    """vLLM's own engine loop, without its progress bar and without waiting for a whole batch."""
+    """vLLM's own engine loop, without its progress bar and without waiting for a whole batch.
+
+    Raises:
+        ValueError: if the vLLM of this environment has no device here.
+    """
 
     def __init__(self, settings: EngineSettings) -> None:
         gpu = on_gpu()
         for name, value in (GPU_ENVIRONMENT if gpu else CPU_ENVIRONMENT).items():
             os.environ.setdefault(name, value)
         from vllm import LLM, SamplingParams
+        from vllm.platforms import current_platform
         from vllm.sampling_params import RequestOutputKind
 
+        if not current_platform.device_type:
+            raise ValueError(
+                f"{sys.prefix} has vLLM for a GPU, and this machine has none that it can use: nvidia-smi lists those that are "
+                "there; VERL_PLATFORM=cpu takes the environment of the CPU (make install)"
+            )
         if not gpu:
             use_allowed_cores()
         self.llm = LLM(

@@ -92,6 +92,16 @@ def default_ks(tally: Tally) -> tuple[int, ...]:
     return tuple(powers_of_two(max((question.n for question in tally.questions.values()), default=0)))
 
 
+def check_ks(name: str, ks: Sequence[int], most: int) -> None:
+    """``most``: samples of the question of ``name`` that has most.
+
+    Raises:
+        ValueError: if they are too few for some k.
+    """
+    if max(ks) > most:
+        raise ValueError(f"{name}: pass@{max(ks)} needs {max(ks)} samples of a question, the most is {most}")
+
+
 def estimate(name: str, tally: Tally, ks: Sequence[int], majority: bool) -> Estimate:
     """All figures of one file; questions without a usable sample are left out, pass@k uses those with n >= k.
 
@@ -105,8 +115,7 @@ def estimate(name: str, tally: Tally, ks: Sequence[int], majority: bool) -> Esti
         raise ValueError(f"{name}: no question has a usable sample")
     counts = Counts.of(used)
     n, c = counts.n, counts.c
-    if max(ks) > n.max():
-        raise ValueError(f"{name}: pass@{max(ks)} needs {max(ks)} samples of a question, the most is {n.max()}")
+    check_ks(name, ks, int(n.max()))
     one = np.ones(len(used))
     columns: Columns = {("pass", k): pass_column(n, c, k) for k in ks}
     votes = [_majority(question, ks) for question in used] if majority else []

@@ -64,7 +64,6 @@ def test_verls_own_grader_compares_strings():
         (["--graders", "rlvr"], "give two or more"),
         (["--graders", "rlvr,nobody"], "choose from stored, rlvr, math-verify, verl-math, exact"),
         (["--graders", "rlvr,no:body"], "--grader no:body"),
-        (["--graders", "rlvr,exact", "--k", "9"], "pass@9 needs 9 samples"),
         (["--graders", "rlvr,exact", "--data_source", "nobody"], "no verifier for data source 'nobody'"),
         (["--output", "/proc/agreement"], "/proc: cannot be written to"),
     ],
@@ -73,6 +72,12 @@ def test_bad_input_is_one_line(samples, capsys, arguments, said):
     assert disagree.command([str(samples), *arguments]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("passk.disagree: ") and said in last
+
+
+def test_too_large_a_k_is_seen_before_anything_is_graded(samples, capsys):
+    assert disagree.command([str(samples), "--graders", "rlvr,exact", "--k", "2,9"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("pass@9 needs 9 samples of a question, the most is 3")
 
 
 def test_samples_that_cannot_be_compared(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """What the engine chooses by itself on a CPU; the engine at work is in tests/integration/test_evaluation.py."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -58,6 +59,17 @@ def test_the_memory_flag_reaches_the_engine(monkeypatch, tmp_path):
         generate.evaluate_model(model, [task], sampling, "auto", 0, **arguments)
         task.path.unlink()
     assert [one.kv_cache_gib for one in asked] == [None, 0.5]
+
+
+def test_vllm_for_a_gpu_where_there_is_none_is_one_line(monkeypatch):
+    for name, parts in {
+        "vllm": {"LLM": None, "SamplingParams": None},
+        "vllm.platforms": {"current_platform": SimpleNamespace(device_type="")},
+        "vllm.sampling_params": {"RequestOutputKind": None},
+    }.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**parts))
+    with pytest.raises(ValueError, match="has vLLM for a GPU, and this machine has none"):
+        engine.VllmEngine(EngineSettings("model", "float32", Sampling("countdown", 16), seed=0))
 
 
 def test_an_aborted_request_is_no_answer():
