@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import tomllib
 from installers import Uv, best
 from packaging import tags
 from packaging.markers import Marker
 from packaging.utils import parse_wheel_filename
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 NAMES = {"cpu": "cpu", "gpu": "gpu", "trl": "cpu"}  # -> whose NAME-exclude.txt says what is never installed
 HERE = Path(__file__).resolve().parent.parent / "requirements"
