@@ -12,14 +12,16 @@ from passk.frontier import Matched, Point
 from passk.plot import new_figure, plain
 
 BASE_COLOUR = "black"
+MORE_COLOURS = ("gold", "navy", "lightgreen", "darkred")  # unlike the ten of tab10; tab20's are pairs that look alike
+CROWD = 6  # with more methods a legend inside a panel would cover their ways
 
 
 def colours(names: Sequence[str]) -> dict[str, Any]:
     """A colour for each method, in their order."""
     from matplotlib import colormaps
 
-    palette = colormaps["tab10" if len(names) <= 10 else "tab20"]
-    return {name: palette(number % palette.N) for number, name in enumerate(names)}
+    palette = [*colormaps["tab10"].colors, *MORE_COLOURS]
+    return {name: palette[number % len(palette)] for number, name in enumerate(names)}
 
 
 def frontier_picture(traces: Mapping[str, Sequence[Point]], ks: Sequence[int], title: str) -> Any:
@@ -34,7 +36,7 @@ def frontier_picture(traces: Mapping[str, Sequence[Point]], ks: Sequence[int], t
         panel.set_title(f"pass@{k} while pass@1 rises", fontsize=11)
         panel.set_xlabel("pass@1, %")
     axes[0][0].set_ylabel("pass@k, %")
-    axes[0][0].legend(fontsize=9, loc="best")
+    _legend(figure, axes[0][0])
     figure.suptitle(
         f"{plain(title)}: ★ base → ● last step, with its 95 % interval; higher at the same pass@1 is better",
         fontsize=11,
@@ -54,7 +56,7 @@ def cost_picture(traces: Mapping[str, Mapping[str, Sequence[Point]]], k: int, ti
         panel.set_xlabel(plain(coordinate))
         panel.grid(alpha=0.3)
     axes[0][0].set_ylabel(f"pass@{k}, %")
-    axes[0][0].legend(fontsize=9, loc="best")
+    _legend(figure, axes[0][0])
     figure.suptitle(plain(title), fontsize=11)
     return figure
 
@@ -110,6 +112,14 @@ def _way(panel: Any, xs: Sequence[Statistic], ys: Sequence[Statistic], colour: A
     panel.plot([100 * x.value], [100 * y.value], color=colour, marker="o", markersize=9)
     panel.plot([100 * x.value] * 2, [100 * y.low, 100 * y.high], color=colour, linewidth=1, alpha=0.6)
     panel.grid(alpha=0.3)
+
+
+def _legend(figure: Any, panel: Any) -> None:
+    handles, labels = panel.get_legend_handles_labels()
+    if len(labels) <= CROWD:
+        panel.legend(fontsize=9, loc="best")
+    else:
+        figure.legend(handles, labels, fontsize=9, loc="outside right center")
 
 
 def _base(panel: Any, x: float, y: Statistic) -> None:
