@@ -16,6 +16,7 @@ started again. Deliberately left out: other sizes and quantisations.
 
 import argparse
 import hashlib
+import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -220,6 +221,8 @@ def convert(origin: Origin, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerFast
 
     extra = {"gguf_file": origin.gguf} if origin.gguf else {}
+    if origin.gguf:
+        give_gguf_its_version()
     model = AutoModelForCausalLM.from_pretrained(origin.folder, dtype=torch.float32, **extra)
     if origin.gguf:
         fields = gguf_fields(origin.folder / origin.gguf)
@@ -243,6 +246,14 @@ def convert(origin: Origin, folder: Path) -> None:
     model.generation_config = GenerationConfig(**ids, pad_token_id=ids["eos_token_id"])
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
+
+
+def give_gguf_its_version() -> None:
+    """Python 3.10 cannot tell transformers of which distribution the package is; then it asks the package, which has none."""
+    import gguf
+
+    if not hasattr(gguf, "__version__"):
+        gguf.__version__ = importlib.metadata.version("gguf")
 
 
 def gguf_fields(file: Path) -> dict[str, Any]:
