@@ -20,7 +20,8 @@ def colours(names: Sequence[str]) -> dict[str, Any]:
     """A colour for each method, in their order."""
     from matplotlib import colormaps
 
-    palette = [*colormaps["tab10"].colors, *MORE_COLOURS]
+    ten = colormaps["tab10"]
+    palette = [*(ten(number) for number in range(ten.N)), *MORE_COLOURS]
     return {name: palette[number % len(palette)] for number, name in enumerate(names)}
 
 

@@ -253,7 +253,7 @@ def give_gguf_its_version() -> None:
     import gguf
 
     if not hasattr(gguf, "__version__"):
-        gguf.__version__ = importlib.metadata.version("gguf")
+        gguf.__version__ = importlib.metadata.version("gguf")  # type: ignore[attr-defined]
 
 
 def gguf_fields(file: Path) -> dict[str, Any]:
