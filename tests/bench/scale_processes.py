@@ -9,7 +9,7 @@ import psutil
 # In the title that Ray gives to an actor's process -> what it is called. The first that is found counts.
 NAMES = {
     "ray::TaskRunner": "trainer",
-    "ray::SimpleStorageUnit": "storage",
+    "ray::PackedStorageUnit": "storage",
     "ray::TransferQueueController": "controller",
     "ray::BatchedRolloutWorker": "rollout workers",
     "ray::WorkerDict": "training worker",

@@ -13,6 +13,7 @@ by name proves it in the process that trains.
 | rollouts | ``actor_rollout_ref.rollout.agent.agent_loop_manager_class`` | rlvr/training/rollout.py |
 | vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/training/vllm_server.py |
 | the socket for the weights, one a run | nothing to choose | rlvr/training/weight_socket.py |
+| TransferQueue's storage | ``transfer_queue.backend.storage_backend=SimpleStorage`` | rlvr/training/packed_rows.py |
 | reward | ``reward.custom_reward_function`` | rlvr/training/reward.py |
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
 | token budgets | ``${token_budget:N}``, ``${cpu_token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
@@ -123,6 +124,20 @@ def patch_receiver_of_weights(server: ModuleType) -> None:
     from rlvr.training import weight_socket
 
     weight_socket.patch_receiver(server)
+
+
+@wrapt.when_imported("transfer_queue.storage.managers.simple_storage_manager")
+def install_packing_manager(_: ModuleType) -> None:
+    from rlvr.training import packed_rows
+
+    packed_rows.install_manager()
+
+
+@wrapt.when_imported("transfer_queue.storage.bootstrap.simple_storage_bootstrap")
+def install_packing_unit(bootstrap: ModuleType) -> None:
+    from rlvr.training import packed_rows
+
+    packed_rows.install_unit(bootstrap)
 
 
 @wrapt.when_imported("verl.utils.checkpoint.fsdp_checkpoint_manager")

@@ -29,6 +29,7 @@ from verl.utils.debug.metrics import calculate_debug_metrics
 
 from rlvr.methods.selection import ESTIMATOR
 from rlvr.training.advantage import ADVANTAGE, CORRECT, read
+from rlvr.training.rollout_mode import TURNS
 from rlvr.training.samples import group_of
 
 
@@ -54,14 +55,16 @@ class Seen:
         unstored: fields that :func:`store_advantages` puts into TransferQueue with its own; nobody reads them before.
 
     Args:
-        every_token_counts: whether the mask of a response is known by its length.
+        is_batched: whether the rollouts are ours: of one turn, every token of a response the model's own.
     """
 
     AGAIN = ("response_mask",)
 
-    def __init__(self, batch: KVBatchMeta, every_token_counts: bool):
+    def __init__(self, batch: KVBatchMeta, is_batched: bool):
         self.keys = list(batch.keys)
-        self.fields: dict[str, torch.Tensor] = {"response_mask": full_mask(batch.tags)} if every_token_counts else {}
+        self.fields: dict[str, torch.Tensor] = {}
+        if is_batched:
+            self.fields |= {"response_mask": full_mask(batch.tags), "num_turns": torch.full((len(batch),), TURNS)}
         self.unstored: dict[str, torch.Tensor] = {}
 
     def get(self, batch: KVBatchMeta, names: Sequence[str]) -> dict[str, Any]:
@@ -103,8 +106,11 @@ def take_old_log_probs(
     fields = ["entropy", "log_probs", "response_mask"] + ["rollout_log_probs"] * with_rollout
     data = seen.get(batch, fields)
     mask = data["response_mask"]
-    old_log_probs = of_responses(data["log_probs"], mask)
-    entropy = of_responses(data["entropy"], mask)
+    predicting = predicts_response(data["log_probs"].offsets(), mask)
+    old_log_probs, entropy = (
+        torch.nested.nested_tensor_from_jagged(data[name].values()[predicting], mask.offsets())
+        for name in ("log_probs", "entropy")
+    )
     seen.unstored |= {"old_log_probs": old_log_probs} | ({"entropy": entropy} if with_entropy else {})
     metrics["actor/entropy"] = agg_loss(row(entropy), row(mask), "token-mean").item()
     if with_rollout:
@@ -114,12 +120,16 @@ def take_old_log_probs(
         metrics.update(off_policy_metrics(old_log_probs, data["rollout_log_probs"], mask))
 
 
-def of_responses(field: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
-    """What predicts the responses: jagged (samples, prompt + response) to jagged (samples, response)."""
-    lengths, offsets = response_mask.offsets().diff(), response_mask.offsets()
-    before = field.offsets().diff() - lengths - 1  # the state before a token predicts it
-    parts = field.values().split(torch.stack([before, lengths, torch.ones_like(lengths)], dim=1).flatten().tolist())
-    return torch.nested.nested_tensor_from_jagged(torch.cat(parts[1::3]), offsets)
+def predicts_response(offsets: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
+    """(all tokens,) bool: the states that predict a token of a response, each the one before it.
+
+    Args:
+        offsets: (samples + 1,) of prompt and response together.
+        response_mask: jagged (samples, response).
+    """
+    responses = response_mask.offsets().diff()
+    counts = torch.stack([offsets.diff() - responses - 1, responses, torch.ones_like(responses)], dim=1)
+    return torch.tensor([False, True, False]).repeat(len(responses)).repeat_interleave(counts.flatten())
 
 
 def off_policy_metrics(old: torch.Tensor, rollout: torch.Tensor, mask: torch.Tensor) -> dict[str, float]:

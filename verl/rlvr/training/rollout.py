@@ -32,7 +32,7 @@ from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token
 
 from rlvr.heap import freeze_heap
 from rlvr.training.answers import Answer
-from rlvr.training.rollout_mode import ASYNC, needs_upstream
+from rlvr.training.rollout_mode import ASYNC, TURNS, needs_upstream
 from rlvr.training.samples import VERDICT, verdict
 
 # Below verl's logger: verl shields it from libraries that silence the root logger.
@@ -182,7 +182,7 @@ class BatchedRolloutWorker(AgentLoopWorker):
                 response_mask=[1] * len(response),
                 response_logprobs=answer.log_probs[: len(response)] if answer.log_probs is not None else None,
                 reward_score=score,
-                num_turns=2,
+                num_turns=TURNS,
                 metrics={"generate_sequences": timing["generate"], "compute_score": timing["grade"]},
                 extra_fields={
                     "global_steps": answer.last_version,
@@ -271,7 +271,7 @@ class BatchedRolloutWorker(AgentLoopWorker):
             "data_source": prompt["data_source"],
             "solution_str": text,
             "ground_truth": prompt["reward_model"]["ground_truth"],
-            "extra_info": {**(prompt.get("extra_info") or {}), "num_turns": 2, "rollout_reward_scores": {}},
+            "extra_info": {**(prompt.get("extra_info") or {}), "num_turns": TURNS, "rollout_reward_scores": {}},
         }
         if inspect.iscoroutinefunction(self.compute_score):
             result = await self.compute_score(**arguments)

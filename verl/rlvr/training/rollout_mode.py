@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 MANAGER = "rlvr.training.rollout.BatchedRolloutManager"  # actor_rollout_ref.rollout.agent.agent_loop_manager_class
 ASYNC = "decomposed_async"  # the trainer mode in which rollouts are stopped for a weight sync, and go on after it
+TURNS = 2  # of every rollout that is ours: a question and its answer
 
 
 def is_batched(config: DictConfig) -> bool:

@@ -183,7 +183,7 @@ class DecomposedTrainer(PPOTrainerSync):
         return batch_multiple(self.mini_batches, dp_size)
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        self.seen = flat.Seen(batch, every_token_counts=is_batched(self.config))
+        self.seen = flat.Seen(batch, is_batched(self.config))
         is_flat = flat.applies(self.config)
         if not needs_old_log_probs(self.config, self.mini_batches):
             marks = as_own_old_policy(self.seen.get(batch, ["response_mask"])["response_mask"])

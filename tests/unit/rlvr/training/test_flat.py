@@ -59,7 +59,7 @@ def test_a_field_is_fetched_once_and_rows_stay_as_they_are(monkeypatch):
         return queue.get(keys, partition_id, select_fields)
 
     monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=get))
-    seen = flat.Seen(queue.batch, every_token_counts=False)
+    seen = flat.Seen(queue.batch, is_batched=False)
     first = seen.get(queue.batch, ["response_mask", "log_probs"])
     again = seen.get(queue.batch, ["response_mask", "entropy"])
     assert asked == ["response_mask", "log_probs", "entropy"] and again["response_mask"] is first["response_mask"]
@@ -70,7 +70,7 @@ def test_a_field_is_fetched_once_and_rows_stay_as_they_are(monkeypatch):
 
 def test_the_mask_of_our_rollouts_is_known_without_asking():
     queue = Queue([2, 3, 1], seed=0, padding=1)
-    known = flat.Seen(queue.batch, every_token_counts=True).get(queue.batch, ["response_mask"])["response_mask"]
+    known = flat.Seen(queue.batch, is_batched=True).get(queue.batch, ["response_mask"])["response_mask"]
     assert torch.equal(known.values(), queue.fields["response_mask"].values())
     assert torch.equal(known.offsets(), queue.fields["response_mask"].offsets())
 
@@ -84,7 +84,7 @@ def test_what_the_trainer_computes_is_stored_at_once_and_entropy_for_who_reads_i
         return queue.put(keys, partition_id, fields)
 
     monkeypatch.setattr(flat, "tq", SimpleNamespace(kv_batch_get=queue.get, kv_batch_put=put))
-    seen = flat.Seen(queue.batch, every_token_counts=False)
+    seen = flat.Seen(queue.batch, is_batched=False)
     flat.take_old_log_probs(queue.batch, seen, metrics, with_rollout=False, with_entropy=wanted)
     assert metrics["actor/entropy"] < 0
     flat.store_advantages(queue.batch, seen, OmegaConf.create(CONFIG))
