@@ -30,7 +30,7 @@ from verl.utils.profiler import simple_timer
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
-from rlvr.heap import freeze_heap
+from rlvr.heap import collect_seldom, freeze_heap
 from rlvr.training.answers import Answer
 from rlvr.training.rollout_mode import ASYNC, TURNS, needs_upstream
 from rlvr.training.samples import VERDICT, verdict
@@ -109,6 +109,7 @@ class BatchedRolloutWorker(AgentLoopWorker):
             processor=self.processor,
         )
         freeze_heap()
+        collect_seldom()
 
     async def until_lost(self) -> None:
         """Never returns: whoever waits for it hears of the end of this process."""

@@ -34,7 +34,7 @@ from verl.utils.metric import reduce_metrics
 from verl.utils.model import get_generation_config
 from verl.utils.py_functional import rename_dict
 
-from rlvr.heap import freeze_heap
+from rlvr.heap import collect_seldom, freeze_heap, keep_freed_memory
 from rlvr.methods.selection import ESTIMATOR
 from rlvr.training import (
     balance,  # noqa: F401  (balances on plain numbers from here on)
@@ -106,6 +106,8 @@ class DecomposedTrainer(PPOTrainerSync):
         # Where verl writes with trainer.logger=[tensorboard].
         os.environ.setdefault("TENSORBOARD_DIR", str(folder / "tensorboard"))
         freeze_heap()
+        collect_seldom()
+        keep_freed_memory()
 
     def _load_checkpoint(self) -> None:
         """As upstream's, from the newest complete checkpoint (:mod:`rlvr.training.checkpoints`)."""

@@ -10,7 +10,8 @@ from transfer_queue.storage.managers.simple_storage_manager import AsyncSimpleSt
 from transfer_queue.utils.zmq_utils import ZMQMessage, ZMQRequestType
 
 from rlvr import plugin  # noqa: F401
-from rlvr.training.packed_rows import VALUES, PackedStorageManager, PackedStorageUnit, packed, unpacked
+from rlvr.training import packed_rows
+from rlvr.training.packed_rows import BLOCKS, PackedStorageManager, PackedStorageUnit, packed, unpacked
 
 TYPES = st.sampled_from([torch.int64, torch.float32, torch.bfloat16, torch.bool])
 
@@ -53,7 +54,7 @@ def test_rows_that_lie_end_to_end_are_not_taken_apart(lengths, inner, kind):
     whole = PackedStorageManager._select_by_positions(jagged, list(range(len(lengths))))
     assert whole is jagged
     field = packed(whole)
-    assert field[VALUES].data_ptr() == values.data_ptr()
+    assert field[BLOCKS][0][0].data_ptr() == values.data_ptr()
     assert same(unpacked(field), given_rows)
 
 
@@ -70,7 +71,22 @@ def test_views_of_longer_rows_are_no_jagged_fields():
     assert packed(view) is view
 
 
-def test_a_field_is_one_frame_and_its_lengths():
+@pytest.mark.parametrize("jagged", [True, False])
+@given(lengths=st.lists(st.integers(0, 40), min_size=2, max_size=20), inner=st.lists(st.integers(1, 3), max_size=1))
+def test_blocks_are_as_big_as_they_may_be(jagged, lengths, inner):
+    given_rows = [torch.randint(0, 9, (length, *inner)) for length in lengths]
+    field = torch.nested.nested_tensor_from_jagged(torch.cat(given_rows), torch.tensor([0, *lengths]).cumsum(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_rows, "BLOCK_BYTES", 256)
+        blocks = packed(field if jagged else given_rows)[BLOCKS]
+    assert same(unpacked({BLOCKS: blocks}), given_rows)
+    sizes = [values.nbytes for values, _ in blocks]
+    assert all(size <= 256 or len(of_rows) == 1 for size, (_, of_rows) in zip(sizes, blocks))
+    first = [given_rows[sum(len(rows) for _, rows in blocks[:number])].nbytes for number in range(1, len(blocks))]
+    assert all(size + following > 256 for size, following in zip(sizes, first))
+
+
+def test_a_field_is_a_buffer_and_its_lengths():
     many = [torch.arange(length) for length in range(1, 100)]
     request = ZMQMessage.create(ZMQRequestType.PUT_DATA, sender_id="a test", body={"data": {"field": packed(many)}})
     assert len(request.serialize()) < 10
