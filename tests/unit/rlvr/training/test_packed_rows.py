@@ -92,22 +92,21 @@ def test_a_field_is_a_buffer_and_its_lengths():
     assert len(request.serialize()) < 10
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        ["a", "b"],
-        [],
-        [torch.arange(3)],
-        [torch.arange(3), None],
-        [torch.arange(3), torch.rand(3)],
-        [torch.arange(3), torch.tensor(1)],
-        [torch.rand(3, 2), torch.rand(3, 1)],
-        NonTensorStack("a", "b"),
-        torch.rand(3, 2),
-        {"a": 1},
-    ],
-    ids=str,
-)
+OTHERS = {
+    "texts": ["a", "b"],
+    "nothing": [],
+    "one row": [torch.arange(3)],
+    "a row missing": [torch.arange(3), None],
+    "two types": [torch.arange(3), torch.rand(3)],
+    "a number and a row": [torch.arange(3), torch.tensor(1)],
+    "other inner shapes": [torch.rand(3, 2), torch.rand(3, 1)],
+    "a stack": NonTensorStack("a", "b"),
+    "a tensor": torch.rand(3, 2),
+    "a dict": {"a": 1},
+}
+
+
+@pytest.mark.parametrize("field", OTHERS.values(), ids=OTHERS.keys())
 def test_what_does_not_go_together_stays_as_it_is(field):
     assert packed(field) is field
     assert unpacked(field) is field
