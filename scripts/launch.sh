@@ -26,5 +26,16 @@ launch() {
     elif [ -n "${RAY_ADDRESS:-}" ]; then
         python3 -m rlvr.cluster wait --nodes "${NNODES:-1}" --gpus-per-node "$gpus"
     fi
-    python3 -m "$program" --config-dir=configs "$method" "${settings[@]}" "$@"
+    local running code=0
+    running=$(mktemp -u)
+    RLVR_RUNNING=$running python3 -m "$program" --config-dir=configs "$method" "${settings[@]}" "$@" || code=$?
+    if [ -e "$running" ]; then # Python did not end it (rlvr.operate.watchdog)
+        rm -f "$running"
+        if [ "$code" = 1 ]; then
+            echo "watchdog: lost Ray's raylet or head: Ray's library ended the driver" >&2
+            echo 'watchdog: stopping the run with exit code 76: the same command resumes from the last checkpoint' >&2
+            code=76
+        fi
+    fi
+    return "$code"
 }
