@@ -48,7 +48,7 @@ def packed(rows: Any) -> Any:
 
 
 def block_counts(lengths: Sequence[int], of_one: int) -> list[int]:
-    """Rows of each block: as many as stay below ``BLOCK_BYTES``, but one; ``of_one``: bytes for each unit of length."""
+    """Rows of each block: as many as have ``BLOCK_BYTES``, one at least; ``of_one``: bytes for each unit of length."""
     counts: list[int] = []
     size = 0
     for length in lengths:
