@@ -29,7 +29,7 @@ launch() {
     local running code=0
     running=$(mktemp -u)
     RLVR_RUNNING=$running python3 -m "$program" --config-dir=configs "$method" "${settings[@]}" "$@" || code=$?
-    if [ -e "$running" ]; then # Python did not end it (rlvr.operate.watchdog)
+    if [ -e "$running" ]; then # Python did not end it (rlvr.operate.running)
         rm -f "$running"
         if [ "$code" = 1 ]; then
             echo "watchdog: lost Ray's raylet or head: Ray's library ended the driver" >&2

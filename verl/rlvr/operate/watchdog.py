@@ -34,6 +34,7 @@ from rlvr.cluster import ray_tables
 from rlvr.cluster.exit_codes import EXIT_LOST, EXIT_STALLED, EXIT_UNWRITTEN
 from rlvr.cluster.ray_processes import RayProcesses
 from rlvr.cluster.ray_tables import Cluster
+from rlvr.operate.running import mark_running
 from rlvr.training import progress
 from rlvr.training.stop_file import stopped
 
@@ -51,20 +52,7 @@ TRAINER_FAILS_FIRST_S = (
 LETS_GO_S = 60.0  # how long before the driver hears of a failure the trainer may have let go of its workers
 SILENT_S = 60.0  # a trainer process that publishes nothing for so long does not answer
 LAST_EXIT_S = 60.0
-RUNNING = "RLVR_RUNNING"  # names a file that is there while a launcher's driver runs
 SIGNAL = signal.SIGUSR2  # from the watching thread to the main thread, which is inside ray.get
-
-
-def mark_running() -> None:
-    """Tell the launcher (scripts/launch.sh) that the driver runs, until Python ends it.
-
-    Ray's library ends a process whose raylet is gone with exit code 1 and without a word, often before it can be seen that it is
-    gone; then the file is left.
-    """
-    if RUNNING in os.environ:
-        file = Path(os.environ[RUNNING])
-        file.touch()
-        atexit.register(file.unlink, missing_ok=True)
 
 
 def standing_still(status: Mapping[str, Any]) -> float:

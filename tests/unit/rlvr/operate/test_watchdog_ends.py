@@ -1,9 +1,6 @@
 """What the watchdog makes of a run that failed: what it says was the cause, and the exit code."""
 
 import itertools
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -184,21 +181,3 @@ def test_it_counts_where_the_run_fails_before_another_stands_in(ray_says, start)
     ray_says.status = STATUS | {"at": time.time(), "recovers": ["W"]}
     ray_says.cluster = cluster(died("W", "n1"))
     assert left_with(dog, RuntimeError("no memory")) == watchdog.EXIT_LOST
-
-
-@pytest.mark.parametrize(
-    ("ends", "left"), [("", False), ("sys.exit(1)", False), ("1 / 0", False), ("os._exit(1)", True)]
-)
-def test_the_launchers_file_is_left_where_python_does_not_end_the_driver(tmp_path, ends, left):
-    file = tmp_path / "running"
-    program = f"import os, sys\nfrom rlvr.operate.watchdog import mark_running\nmark_running()\n{ends}"
-    environment = os.environ | {watchdog.RUNNING: str(file)}
-    subprocess.run([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL)
-    assert file.exists() == left
-
-
-def test_without_a_launcher_there_is_no_file(monkeypatch, tmp_path):
-    monkeypatch.delenv(watchdog.RUNNING, raising=False)
-    monkeypatch.chdir(tmp_path)
-    watchdog.mark_running()
-    assert not list(tmp_path.iterdir())
