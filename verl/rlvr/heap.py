@@ -5,7 +5,7 @@ process that handles a thousand samples a step triggers one every few phases. Of
 hundreds of thousands of objects that live to its end.
 
 The C library gives every block of over 32 MB back to the kernel at once, which clears each page anew for the next one: a field of
-such a step, written for the first time, takes three times as long as in memory that the process has already.
+such a step takes longer to write than in memory that the process has already.
 """
 
 import ctypes

@@ -20,8 +20,7 @@ from transfer_queue.storage.simple_storage import SimpleStorageUnit
 from transfer_queue.utils.zmq_utils import ZMQMessage
 
 BLOCKS = "blocks of rows"  # the key of a packed field
-# Bytes of a block. The C library asks the kernel for a big one anew each time, which then clears all its pages: 110 MB of rows are
-# put together in a quarter of the time by blocks of 8 MB.
+# Bytes of a block. The C library asks the kernel for one of over 32 MB anew each time, and all its pages are then cleared.
 BLOCK_BYTES = 8 * 2**20
 
 
