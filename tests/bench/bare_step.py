@@ -37,7 +37,7 @@ def main(cell: dict[str, Any]) -> None:
         encode(tokenizer, record, cell["template"]) for record in pd.read_parquet(cell["data"]).to_dict("records")
     ]
     asked = cycle(prompts)
-    engine = LLM(cell["model"], dtype="float32", enforce_eager=True, max_model_len=320, max_num_seqs=256)
+    engine = LLM(cell["model"], dtype="float32", enforce_eager=True, max_model_len=256, max_num_seqs=256)
     sampling = SamplingParams(
         n=cell["n"], max_tokens=cell["response"], ignore_eos=True, temperature=1.0, detokenize=False
     )

@@ -1,33 +1,29 @@
-"""verl as it is: takes back the replacements of :mod:`rlvr.cpu.patches` and :mod:`rlvr.training` that only make it faster.
+"""verl as it is: takes back the replacements of :mod:`rlvr.training` that only make it faster.
 
 Loaded by verl itself in every process, before plugins (``VERL_USE_EXTERNAL_MODULES=plain_verl``). What verl needs in order to run
 on a CPU at all stays.
 """
 
 from types import ModuleType
-from typing import Any
 
 import wrapt
 
-from rlvr.cpu import patches
 
-
-def leave_as_it_is(_: Any) -> None:
-    pass
-
-
-patches.patch_row_selection = leave_as_it_is
+@wrapt.when_imported("rlvr.training.micro_batches")
+def keep_row_selection(micro_batches: ModuleType) -> None:
+    micro_batches.selecting_flat = lambda upstream: upstream
 
 
 @wrapt.when_imported("rlvr.training.balance")
-def take_back(balance: ModuleType) -> None:
-    base = balance.trainer_base
-    base.get_seqlen_balanced_partitions = base.get_seqlen_balanced_partitions.__wrapped__
+def keep_partitions(balance: ModuleType) -> None:
+    """Imported right before it would replace verl's own function, as the others."""
+    from verl.utils import seqlen_balancing
+
+    balance.largest_differencing = seqlen_balancing.karmarkar_karp
 
 
 @wrapt.when_imported("rlvr.training.token_log_probs")
-def keep(token_log_probs: ModuleType) -> None:
-    """Imported right before it would replace verl's own function."""
+def keep_log_probs(token_log_probs: ModuleType) -> None:
     from verl.utils import torch_functional
 
     token_log_probs.log_probs_of_labels = torch_functional.logprobs_from_logits_v2

@@ -14,6 +14,7 @@ by name proves it in the process that trains.
 | vLLM server | ``actor_rollout_ref.rollout.name=vllm`` (upstream's and one more method) | rlvr/training/vllm_server.py |
 | the socket for the weights, one a run | nothing to choose | rlvr/training/weight_socket.py |
 | TransferQueue's storage | ``transfer_queue.backend.storage_backend=SimpleStorage`` | rlvr/training/packed_rows.py |
+| micro-batches and balance, without what is quadratic | nothing to choose | rlvr/training/balance.py, micro_batches.py |
 | reward | ``reward.custom_reward_function`` | rlvr/training/reward.py |
 | prompt template | ``${prompt_template:NAME}`` in YAML | rlvr/prompts.py |
 | token budgets | ``${token_budget:N}``, ``${cpu_token_budget:N}``, ``${sequence_tokens:}`` in YAML | rlvr/launch/tokens.py |
@@ -91,6 +92,20 @@ def replace_log_probs(torch_functional: Any) -> None:
     torch_functional.logprobs_from_logits_v2 = log_probs_of_labels
 
 
+@wrapt.when_imported("verl.utils.seqlen_balancing")
+def replace_partitions(seqlen_balancing: Any) -> None:
+    from rlvr.training.balance import largest_differencing
+
+    seqlen_balancing.karmarkar_karp = largest_differencing
+
+
+@wrapt.when_imported("verl.utils.tensordict_utils")
+def replace_row_selection(tensordict_utils: Any) -> None:
+    from rlvr.training import micro_batches
+
+    tensordict_utils.index_select_tensor_dict = micro_batches.selecting_flat(tensordict_utils.index_select_tensor_dict)
+
+
 @wrapt.when_imported("verl.single_controller.ray.base")
 def patch_master_port(ray_workers: ModuleType) -> None:
     from rlvr.training import start
@@ -163,12 +178,6 @@ if cpu.chosen():
         from rlvr.cpu import patches
 
         patches.patch_process_group(distributed)
-
-    @wrapt.when_imported("verl.utils.tensordict_utils")
-    def patch_row_selection(tensordict_utils: ModuleType) -> None:
-        from rlvr.cpu import patches
-
-        patches.patch_row_selection(tensordict_utils)
 
     @wrapt.when_imported("verl.workers.engine.fsdp.transformer_impl")
     def register_engines(fsdp_engine: ModuleType) -> None:

@@ -36,11 +36,7 @@ from verl.utils.py_functional import rename_dict
 
 from rlvr.heap import collect_seldom, freeze_heap, keep_freed_memory
 from rlvr.methods.selection import ESTIMATOR
-from rlvr.training import (
-    balance,  # noqa: F401  (balances on plain numbers from here on)
-    flat,
-    simko,
-)
+from rlvr.training import flat, simko
 from rlvr.training.advantage import stored_advantages
 from rlvr.training.asynchronous import StopsRollouts
 from rlvr.training.checkpoints import COMPLETE, Resume, seal, where_to_resume

@@ -1,6 +1,4 @@
-"""What replaces a kernel of verl on the CPU computes what verl's does."""
-
-import importlib
+"""The rows of a micro-batch are those that verl selects."""
 
 import torch
 from hypothesis import given
@@ -8,29 +6,26 @@ from hypothesis import strategies as st
 from tensordict import NonTensorData, TensorDict
 from verl.utils import tensordict_utils
 
-from rlvr.cpu import patches
+from rlvr.training.micro_batches import selecting_flat
 
 
 @given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12), data=st.data())
 def test_rows_are_those_that_upstream_selects(lengths, data):
     """Jagged, dense and jagged (samples, heads, length) fields, and plain values."""
-    upstream = importlib.util.module_from_spec(tensordict_utils.__spec__)
-    tensordict_utils.__spec__.loader.exec_module(upstream)
-    selects = upstream.index_select_tensor_dict
-    patches.patch_row_selection(upstream)
+    upstream = tensordict_utils.index_select_tensor_dict.__wrapped__
     rows = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=12))
     samples = [torch.rand(length) for length in lengths]
     heads = [torch.rand(2, length) for length in lengths]
     batch = TensorDict(
         {
             "jagged": torch.nested.as_nested_tensor(samples, layout=torch.jagged),
-            "heads": upstream.nested_tensor_from_tensor_list(heads),
+            "heads": tensordict_utils.nested_tensor_from_tensor_list(heads),
             "dense": torch.arange(len(lengths)),
         },
         batch_size=len(lengths),
     )
     batch["setting"] = NonTensorData("value", batch_size=[])
-    ours, theirs = upstream.index_select_tensor_dict(batch, rows), selects(batch, rows)
+    ours, theirs = selecting_flat(upstream)(batch, rows), upstream(batch, rows)
     assert set(ours.keys()) == set(theirs.keys())
     assert ours["dense"].equal(theirs["dense"])
     assert ours["setting"] == theirs["setting"] == "value"
