@@ -4,12 +4,10 @@ import math
 from types import SimpleNamespace
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from rlvr.training.checkpoints import Resume, flaw
@@ -76,15 +74,6 @@ def test_workers_fetch_what_they_read(monkeypatch):
     assert group.compute_log_prob(batch) == ["input_ids", "loss_mask", "a field of your own"]
     assert group.update_actor(batch) == ["input_ids", "loss_mask", "advantages", "a field of your own"]
     assert asked == [["d", "c"], ["d", "c"]]
-
-
-@given(st.lists(st.integers(1, 4096), min_size=1, max_size=32), st.sampled_from([1, 2, 4]))
-def test_samples_are_balanced_as_upstream_balances_them(lengths, workers):
-    workloads = torch.tensor(lengths * workers)
-    ours = trainer_base.get_seqlen_balanced_partitions
-    assert ours(workloads, k_partitions=workers, equal_size=True) == ours.__wrapped__(
-        workloads, k_partitions=workers, equal_size=True
-    )
 
 
 ONE_UPDATE = {
