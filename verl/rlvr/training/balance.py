@@ -44,10 +44,8 @@ def largest_differencing(
     k = k_partitions
     of_a_state = k if equal_size else 1
     assert len(lengths) % of_a_state == 0, f"{len(lengths)} % {k} != 0"
-    ascending: list[Set] = [
-        (length, 1, [(index, length)]) for length, index in sorted(zip(lengths, range(len(lengths))))
-    ]
-    states = [State(sorted(ascending[i : i + of_a_state]), k) for i in range(0, len(ascending), of_a_state)]
+    ascending: list[Set] = sorted((length, 1, [(index, length)]) for index, length in enumerate(lengths))
+    states = [State(ascending[i : i + of_a_state], k) for i in range(0, len(ascending), of_a_state)]
     heapq.heapify(states)
     while len(states) > 1:
         first = heapq.heappop(states)
