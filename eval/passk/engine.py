@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from passk.presets import Sampling
 from rlvr import machine
+from rlvr.launch import concurrency
 
 GIB = 2**30
 # What vLLM reads when it is imported, where the user has not set it. On a CPU one process instead of three starts sooner and sends
@@ -37,8 +38,6 @@ CPU_ARGUMENTS = {
     "worker_cls": "rlvr.cpu.worker.Worker",
     "use_tqdm_on_load": False,
 }
-FEWEST_AT_ONCE, MOST_AT_ONCE = 256, 1024
-LOGITS = 2**25  # bytes, float32
 
 
 @dataclass(frozen=True)
@@ -205,14 +204,11 @@ def use_allowed_cores() -> None:
 
 
 def answers_at_once(model: Path) -> int:
-    """How many answers a CPU works on: more share the engine's own work a step, until their logits leave the caches.
-
-    Args:
-        model: a folder; of a hub id the vocabulary is taken to be large.
-    """
+    """How many answers a CPU works on; ``model`` is a folder, and of a hub id the vocabulary is not looked up."""
     file = model / "config.json"
-    vocabulary = json.loads(file.read_text(encoding="utf-8")).get("vocab_size") if file.is_file() else None
-    return min(MOST_AT_ONCE, max(FEWEST_AT_ONCE, LOGITS // (4 * vocabulary))) if vocabulary else FEWEST_AT_ONCE
+    return concurrency.on_cpu(
+        json.loads(file.read_text(encoding="utf-8")).get("vocab_size") if file.is_file() else None
+    )
 
 
 def vllm_engine(settings: EngineSettings) -> Engine:

@@ -31,6 +31,7 @@ from passk.questions import Question, dataset_name, fingerprint, load_questions
 from passk.replicas import Processes
 from passk.sampling import MakeEngine, ReplicaDied, deal, sample, split
 from passk.storage import SampleStore
+from rlvr import machine
 from rlvr.outputs import check_folder
 from rlvr.prompts import TEMPLATES, foreign_markers
 
@@ -286,9 +287,8 @@ def _tuple(value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    # Both are read when torch is imported. Threads that wait for one whose core is busy sleep instead of spinning: beside other
-    # programs spinning takes ten times as long. And vLLM binds its memory to this node and warns that it does.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Both are read when torch is imported. vLLM binds its memory to this node and warns that it does.
+    machine.set_thread_waiting(os.environ)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         command_line.run(evaluate, "passk.generate")

@@ -24,6 +24,7 @@ from passk.engine import EngineSettings, Request
 from passk.ray_cluster import Cluster, cluster_address, inspect, on, reason, room, unfit
 from passk.replicas import Worker
 from passk.sampling import Died, Event, MakeEngine, Ready, ReplicaDied, Report
+from rlvr import machine
 from rlvr.cluster.nodes import Node
 
 LOOK_S = 5.0  # between two looks at the nodes
@@ -193,9 +194,9 @@ class RayReplicas:
         threads = max(1, self._cores[node.node_id] // self._room(node))
         environment = {  # Ray's own would be one thread; the others are those of passk.generate
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
-            "OMP_WAIT_POLICY": "passive",
             "TORCH_CPP_LOG_LEVEL": "ERROR",
         }
+        machine.set_thread_waiting(environment)
         size = self._settings.tensor_parallel
         needs = {"num_gpus": size, "num_cpus": 0} if self._cluster.on_gpus else {"num_cpus": 1}
         actor = REPLICA.options(**on(node), **needs, runtime_env={"env_vars": environment}).remote()

@@ -5,7 +5,7 @@ Deliberately left out: GPUs, and the host's size where a limit is smaller.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,18 @@ def cores(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
     for folder in _cgroups("cpu", cgroup, own):
         count = min(count, _quota_v2(folder / "cpu.max"), _quota_v1(folder))
     return max(1, math.floor(count))
+
+
+def set_thread_waiting(environment: MutableMapping[str, str]) -> None:
+    """How OpenMP's threads wait for each other, for a process that starts with ``environment`` or has not imported torch yet.
+
+    They look for about 10 µs and then sleep. A thread that sleeps at once has to be woken for each of the thousands of small
+    operations of a step; one that goes on looking keeps a core from the thread that it waits for, beside other programs for
+    many times the work's time. ``OMP_WAIT_POLICY`` in the environment is left alone. The count is GNU's; others sleep at once.
+    """
+    if "OMP_WAIT_POLICY" not in environment:
+        environment["OMP_WAIT_POLICY"] = "passive"
+        environment.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def existing(folder: Path) -> Path:

@@ -113,7 +113,8 @@ def test_every_node_works_and_all_end(fleet_of, capsys):
     assert everything_once(fleet)
     assert [node_of(actor) for actor in ray.started] == ["a", "b"] and ray.killed == ray.started
     assert ray.started[0].options["num_cpus"] == 1
-    assert ray.started[0].options["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "8"
+    environment = ray.started[0].options["runtime_env"]["env_vars"]
+    assert environment["OMP_NUM_THREADS"] == "8" and environment["OMP_WAIT_POLICY"] == "passive"
     assert "m: 2 replicas: 1 on a, 1 on b" in capsys.readouterr().out
 
 

@@ -93,3 +93,19 @@ def test_busy_cores_are_those_of_this_process(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2})
     monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: [100.0, 100.0, 50.0])
     assert machine.busy_cores(0.1) == pytest.approx(1.5)
+
+
+def test_threads_look_for_a_moment_and_then_sleep():
+    environment: dict[str, str] = {}
+    machine.set_thread_waiting(environment)
+    assert environment == {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
+
+
+@pytest.mark.parametrize("users", [{"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "passive"}])
+def test_what_the_user_says_of_waiting_is_left_alone(users):
+    environment = dict(users)
+    machine.set_thread_waiting(environment)
+    assert environment == users
+    environment = {"GOMP_SPINCOUNT": "5"}
+    machine.set_thread_waiting(environment)
+    assert environment["GOMP_SPINCOUNT"] == "5"

@@ -63,10 +63,9 @@ def start() -> str:
     # Ray reads these two when it is imported, so they cannot wait for the worker's environment. A worker ends itself when the
     # process that it takes for the raylet has gone: here that is the driver.
     environment = os.environ | {"RAY_JOB_ID": FIRST_JOB, "RAY_RAYLET_PID": driver}
-    # Both are read by torch at its import. Ray's own setting would be one thread a worker, whatever the machine. Threads that wait
-    # for one whose core is busy sleep instead of spinning: beside other programs spinning takes ten times as long.
+    # Read by torch at its import. Ray's own setting would be one thread a worker, whatever the machine.
     environment.setdefault("OMP_NUM_THREADS", str(machine.cores()))
-    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    machine.set_thread_waiting(environment)
     command = [sys.executable, "-m", "rlvr.cpu.forkserver", str(listener.fileno()), driver]
     subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
     listener.close()

@@ -1,5 +1,7 @@
 """How many samples a vLLM works on at once."""
 
+import json
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -8,13 +10,14 @@ from rlvr.launch.concurrency import UNKNOWN, max_num_seqs
 from rlvr.launch.shapes import KNOWN, shape_of
 
 
-def config(model="Qwen/Qwen2.5-Math-7B", gib=79.0, share=0.8, rank=0, tokens=1024):
+def config(model="Qwen/Qwen2.5-Math-7B", gib=79.0, share=0.8, rank=0, tokens=1024, device="cuda"):
     return OmegaConf.create(
         {
             "actor_rollout_ref": {
                 "model": {"path": model, "lora_rank": rank},
                 "rollout": {"gpu_memory_utilization": share, "tensor_model_parallel_size": 1},
             },
+            "trainer": {"device": device},
             "launch": {"gpu_memory_gib": gib, "assumed_sequence_tokens": tokens},
         }
     )
@@ -49,3 +52,14 @@ def test_what_is_not_known_gets_vllms_own(tmp_path):
     assert max_num_seqs(_root_=config(gib=None)) == UNKNOWN
     (tmp_path / "config.json").write_text('{"model_type": "other"}')
     assert max_num_seqs(_root_=config(model=str(tmp_path))) == UNKNOWN
+
+
+@pytest.mark.parametrize(("words", "samples"), [(60, 1024), (16_384, 512), (49_152, 256), (152_064, 256)])
+def test_a_small_vocabulary_lets_a_cpu_work_on_more_samples(tmp_path, words, samples):
+    fields = KNOWN["Qwen/Qwen2.5-Math-7B"] | {"vocab_size": words}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    assert max_num_seqs(_root_=config(str(tmp_path), gib=None, device="cpu")) == samples
+
+
+def test_a_cpu_takes_a_vocabulary_that_is_not_known_for_a_large_one():
+    assert max_num_seqs(_root_=config("nobody/knows", gib=None, device="cpu")) == UNKNOWN
