@@ -206,9 +206,8 @@ def use_allowed_cores() -> None:
 def answers_at_once(model: Path) -> int:
     """How many answers a CPU works on; ``model`` is a folder, and of a hub id the vocabulary is not looked up."""
     file = model / "config.json"
-    return concurrency.on_cpu(
-        json.loads(file.read_text(encoding="utf-8")).get("vocab_size") if file.is_file() else None
-    )
+    fields = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return concurrency.on_cpu(fields.get("vocab_size"))
 
 
 def vllm_engine(settings: EngineSettings) -> Engine:

@@ -33,7 +33,9 @@ def test_there_is_a_thread_for_each_core_that_may_be_used(monkeypatch):
     assert set_to == [6], "what the user has set is left alone"
 
 
-@pytest.mark.parametrize(("vocabulary", "answers"), [(60, 1024), (152_064, 256), (None, 256)])
+@pytest.mark.parametrize(
+    ("vocabulary", "answers"), [(60, 1024), (16_384, 512), (49_152, 256), (152_064, 256), (None, 256)]
+)
 def test_a_small_vocabulary_lets_a_cpu_work_on_more_answers(tmp_path, vocabulary, answers):
     if vocabulary:
         (tmp_path / "config.json").write_text(f'{{"vocab_size": {vocabulary}}}')
